@@ -1,0 +1,209 @@
+//! What is a device, and in which states can it be?
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::{Deserialize, Serialize};
+
+use crate::{DeviceId, EnrollmentId, Revision, Timestamp, UserId};
+
+/// A computer or phone that proves itself with a key.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Device {
+    /// Never reused; a deleted device that enrols again gets a new one.
+    pub id: DeviceId,
+    /// What people call it; need not be unique.
+    pub name: String,
+    /// Which operating system it runs.
+    pub platform: Platform,
+    /// Whether it is trusted at all.
+    pub state: DeviceState,
+    /// Whose it is.
+    pub ownership: Ownership,
+    /// The device groups policies see (`DeviceGroup::"…"`).
+    pub groups: BTreeSet<String>,
+    /// Attributes for policies: `device.getTag("site")`.
+    pub tags: BTreeMap<String, String>,
+    /// What the device last said of itself, and when.
+    pub reported: Option<Reported>,
+    /// Whether it was proved to have secure hardware (attestation).
+    pub secure_hardware: bool,
+    /// When the record was made.
+    pub created: Timestamp,
+    /// When the record last changed.
+    pub updated: Timestamp,
+    /// The revision in which the record, or anything that hangs on it (enrolment, certificate, report), last changed.
+    pub version: Revision,
+}
+
+/// Whether a device is trusted at all. Deletion is not a state: the record is gone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "state")]
+pub enum DeviceState {
+    /// Trusted as far as its keys, certificates and reports go.
+    Active,
+    /// Shut out for a while; certificates are on hold.
+    Suspended {
+        /// Since when.
+        at: Timestamp,
+    },
+    /// Shut out for good; may be activated again (then enrols anew) or deleted.
+    Deactivated {
+        /// Since when.
+        at: Timestamp,
+    },
+}
+
+/// Which operating system a device runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+#[expect(missing_docs, reason = "the names say it")]
+pub enum Platform {
+    Macos,
+    Windows,
+    Linux,
+    Chromeos,
+    Ios,
+    Android,
+}
+
+/// Whose device it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Ownership {
+    /// Nobody said.
+    #[default]
+    Unknown,
+    /// The company's.
+    Corporate,
+    /// The user's own.
+    Personal,
+}
+
+/// Where a private key lives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum KeyStore {
+    /// A file or the like; can be copied.
+    Software,
+    /// A PKCS#11 token, unproved.
+    Pkcs11,
+    /// A TPM 2.0.
+    Tpm,
+    /// Apple's Secure Enclave.
+    SecureEnclave,
+    /// Android's StrongBox.
+    Strongbox,
+    /// A trusted execution environment.
+    Tee,
+}
+
+/// What somebody says of a device. Absent means not said; absent never satisfies a policy.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Posture {
+    /// The operating system's version.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub os: Option<OsVersion>,
+    /// Whether the system disk is encrypted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub disk_encrypted: Option<bool>,
+    /// Whether the screen locks itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub screen_lock: Option<bool>,
+    /// Whether a firewall runs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub firewall: Option<bool>,
+    /// Whether only signed systems boot.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub secure_boot: Option<bool>,
+    /// Whether an anti-virus runs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub antivirus: Option<bool>,
+    /// Whether the system's own protections were removed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub jailbroken: Option<bool>,
+    /// Whether there is a TPM, Secure Enclave or the like.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub secure_hardware: Option<bool>,
+}
+
+/// The version of an operating system.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "the names say it")]
+pub struct OsVersion {
+    pub major: u32,
+    pub minor: u32,
+    pub patch: u32,
+}
+
+/// What the device said of itself, and when.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reported {
+    /// What it said.
+    pub posture: Posture,
+    /// When it said it.
+    pub at: Timestamp,
+}
+
+/// What a management service (MDM) said of a device; it holds until it ends.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MdmReport {
+    /// The device it is about.
+    pub device: DeviceId,
+    /// Which configured MDM said it.
+    pub source: String,
+    /// Whether the MDM manages the device.
+    pub managed: bool,
+    /// What else it said.
+    pub posture: Posture,
+    /// When it said it.
+    pub at: Timestamp,
+    /// From when on it no longer counts.
+    pub ends: Timestamp,
+}
+
+/// One user's account on one device: whose key the device holds.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Enrollment {
+    /// Never reused.
+    pub id: EnrollmentId,
+    /// The device that holds the key.
+    pub device: DeviceId,
+    /// The user it acts for.
+    pub user: UserId,
+    /// Whether the key still counts.
+    pub state: EnrollmentState,
+    /// Grows whenever the trust in this enrolment was interrupted; a session remembers the one it was made under.
+    pub generation: u32,
+    /// SHA-256 of the proof-of-possession key's SubjectPublicKeyInfo (RFC 5280, section 4.1.2.7).
+    pub key: KeyThumbprint,
+    /// Where that key lives.
+    pub key_store: KeyStore,
+    /// Whether it is proved that the key lives in hardware and cannot leave it.
+    pub hardware_key: bool,
+    /// When the record was made.
+    pub created: Timestamp,
+    /// The revision in which the record last changed.
+    pub version: Revision,
+}
+
+/// Whether an enrolment's key still counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "state")]
+pub enum EnrollmentState {
+    /// It does.
+    Active,
+    /// Not while the device is suspended.
+    Suspended,
+    /// Never again.
+    Ended {
+        /// Since when.
+        at: Timestamp,
+    },
+}
+
+/// SHA-256 of a key's SubjectPublicKeyInfo in DER.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct KeyThumbprint(pub [u8; 32]);

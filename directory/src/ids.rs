@@ -1,0 +1,128 @@
+//! Which identifiers are there, and how do they look from outside? One opaque type for each kind of thing.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+const LENGTH: usize = 20;
+const ALPHABET: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+
+/// Says why a text is not an identifier of the wanted kind.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("expected {what}: `{prefix}` followed by 17 letters or digits")]
+pub struct BadId {
+    what: &'static str,
+    prefix: &'static str,
+}
+
+/// Spells 128 random bits as 17 base-62 characters (the topmost 26 bits are dropped) behind a three-letter prefix.
+fn spell(prefix: &str, random: u128) -> [u8; LENGTH] {
+    let mut text = [b'0'; LENGTH];
+    let mut rest = random;
+    for (slot, byte) in text.iter_mut().zip(prefix.bytes()) {
+        *slot = byte;
+    }
+    for slot in text.iter_mut().skip(prefix.len()) {
+        let digit = usize::try_from(rest % 62).unwrap_or(0);
+        *slot = ALPHABET.get(digit).copied().unwrap_or(b'0');
+        rest /= 62;
+    }
+    text
+}
+
+macro_rules! id {
+    ($(#[$doc:meta])* $name:ident, $prefix:literal, $what:literal) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub struct $name([u8; LENGTH]);
+
+        impl $name {
+            /// Makes an identifier from random bits; the caller brings the randomness.
+            pub fn from_random(random: u128) -> Self {
+                Self(spell($prefix, random))
+            }
+
+            /// The identifier as text.
+            pub fn as_str(&self) -> &str {
+                std::str::from_utf8(&self.0).unwrap_or_default()
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = BadId;
+
+            fn from_str(text: &str) -> Result<Self, BadId> {
+                let bad = BadId { what: $what, prefix: $prefix };
+                let bytes: [u8; LENGTH] = text.as_bytes().try_into().map_err(|_| bad.clone())?;
+                if text.starts_with($prefix) && bytes.iter().all(u8::is_ascii_alphanumeric) {
+                    Ok(Self(bytes))
+                } else {
+                    Err(bad)
+                }
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(self.as_str())
+            }
+        }
+
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(self.as_str())
+            }
+        }
+
+        impl Serialize for $name {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.serialize_str(self.as_str())
+            }
+        }
+
+        impl<'de> Deserialize<'de> for $name {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                let text = String::deserialize(deserializer)?;
+                text.parse().map_err(serde::de::Error::custom)
+            }
+        }
+    };
+}
+
+id!(/// A person who signs in.
+    UserId, "usr", "a user id");
+id!(/// A set of users, or of groups.
+    GroupId, "grp", "a group id");
+id!(/// A device, for as long as its record lives.
+    DeviceId, "dev", "a device id");
+id!(/// One user's account on one device.
+    EnrollmentId, "enr", "an enrolment id");
+id!(/// A single-use token with which a device enrols.
+    EnrollmentTokenId, "ent", "an enrolment token id");
+id!(/// A token of the admin API.
+    ApiTokenId, "tok", "an API token id");
+id!(/// A sign-in and what came of it.
+    SessionId, "ses", "a session id");
+id!(/// One command and everything it changed.
+    TransactionId, "trn", "a transaction id");
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_id_reads_back_what_it_wrote() {
+        let id = DeviceId::from_random(0x0123_4567_89ab_cdef_0123_4567_89ab_cdef);
+        assert_eq!(id.to_string().parse::<DeviceId>(), Ok(id));
+        assert!(id.to_string().starts_with("dev"));
+    }
+
+    #[test]
+    fn an_id_of_another_kind_is_refused() {
+        let user = UserId::from_random(7).to_string();
+        assert!(user.parse::<UserId>().is_ok());
+        assert!(user.parse::<DeviceId>().is_err());
+        assert!("dev-with-a-dash-12345".parse::<DeviceId>().is_err());
+    }
+}

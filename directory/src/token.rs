@@ -1,0 +1,85 @@
+//! Which secrets open the enrolment endpoint and the admin API? Only their SHA-256 is kept.
+
+use std::collections::BTreeSet;
+
+use ipnet::IpNet;
+use serde::{Deserialize, Serialize};
+
+use crate::{ApiTokenId, DeviceId, EnrollmentTokenId, Timestamp, UserId};
+
+/// SHA-256 of a secret of at least 128 random bits (no salt needed, none used).
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct SecretHash(pub [u8; 32]);
+
+/// Lets one device enrol for one user, once, soon.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EnrollmentToken {
+    /// Names the token in the log.
+    pub id: EnrollmentTokenId,
+    /// How it is found.
+    pub secret: SecretHash,
+    /// For whom.
+    pub user: UserId,
+    /// For a device that is already known (after it was activated again), else a new record is made.
+    pub device: Option<DeviceId>,
+    /// When it was made.
+    pub created: Timestamp,
+    /// From when on it no longer works.
+    pub ends: Timestamp,
+    /// When it was used.
+    pub used: Option<Timestamp>,
+}
+
+/// Opens the admin API as far as its scopes go.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ApiToken {
+    /// Names the token in the log.
+    pub id: ApiTokenId,
+    /// What people call it.
+    pub name: String,
+    /// How it is found.
+    pub secret: SecretHash,
+    /// What it may do.
+    pub scopes: BTreeSet<Scope>,
+    /// From where it may be used; empty means from anywhere.
+    pub networks: Vec<IpNet>,
+    /// When it was made.
+    pub created: Timestamp,
+    /// From when on it no longer works.
+    pub ends: Timestamp,
+    /// When an admin ended it before its time.
+    pub revoked: Option<Timestamp>,
+    /// Made by `latchkey demo`; a production configuration refuses it.
+    pub demo: bool,
+}
+
+/// What a token of the admin API may do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "the names say it")]
+pub enum Scope {
+    #[serde(rename = "users.read")]
+    UsersRead,
+    #[serde(rename = "users.manage")]
+    UsersManage,
+    #[serde(rename = "groups.read")]
+    GroupsRead,
+    #[serde(rename = "groups.manage")]
+    GroupsManage,
+    #[serde(rename = "devices.read")]
+    DevicesRead,
+    #[serde(rename = "devices.manage")]
+    DevicesManage,
+    #[serde(rename = "certificates.read")]
+    CertificatesRead,
+    #[serde(rename = "certificates.manage")]
+    CertificatesManage,
+    #[serde(rename = "reports.manage")]
+    ReportsManage,
+    #[serde(rename = "tokens.read")]
+    TokensRead,
+    #[serde(rename = "tokens.manage")]
+    TokensManage,
+    #[serde(rename = "logs.read")]
+    LogsRead,
+}

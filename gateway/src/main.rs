@@ -1,0 +1,4 @@
+//! Latchkey.
+mod config;
+mod demo_apps;
+fn main() {}
