@@ -37,6 +37,8 @@ pub enum CertificateState {
     Held {
         /// Since when.
         at: Timestamp,
+        /// What has to end first.
+        cause: HoldCause,
     },
     /// Never again.
     Revoked {
@@ -45,6 +47,16 @@ pub enum CertificateState {
         /// Why.
         reason: RevocationReason,
     },
+}
+
+/// Why a certificate is on hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum HoldCause {
+    /// An admin held this certificate; it stays held until an admin releases it.
+    Admin,
+    /// Its device is suspended; it comes back with the device.
+    DeviceSuspended,
 }
 
 /// Why a certificate was revoked (RFC 5280, section 5.3.1; hold is a state of its own here).
@@ -69,3 +81,12 @@ pub struct Fingerprint(pub [u8; 32]);
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Serial(pub Vec<u8>);
+
+crate::words::words!(RevocationReason, "a revocation reason", {
+    Unspecified = "unspecified",
+    KeyCompromise = "key_compromise",
+    AffiliationChanged = "affiliation_changed",
+    Superseded = "superseded",
+    CessationOfOperation = "cessation_of_operation",
+    PrivilegeWithdrawn = "privilege_withdrawn",
+});

@@ -161,6 +161,8 @@ pub struct MdmReport {
     pub at: Timestamp,
     /// From when on it no longer counts.
     pub ends: Timestamp,
+    /// The revision in which the record last changed.
+    pub version: Revision,
 }
 
 /// One user's account on one device: whose key the device holds.
@@ -207,3 +209,27 @@ pub enum EnrollmentState {
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct KeyThumbprint(pub [u8; 32]);
+
+crate::words::words!(Platform, "a platform", {
+    Macos = "macos",
+    Windows = "windows",
+    Linux = "linux",
+    Chromeos = "chromeos",
+    Ios = "ios",
+    Android = "android",
+});
+
+crate::words::words!(Ownership, "an ownership", {
+    Unknown = "unknown",
+    Corporate = "corporate",
+    Personal = "personal",
+});
+
+crate::words::words!(KeyStore, "a key store", {
+    Software = "software",
+    Pkcs11 = "pkcs11",
+    Tpm = "tpm",
+    SecureEnclave = "secure_enclave",
+    Strongbox = "strongbox",
+    Tee = "tee",
+});

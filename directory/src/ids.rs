@@ -38,6 +38,11 @@ macro_rules! id {
         pub struct $name([u8; LENGTH]);
 
         impl $name {
+            /// Sorts before every identifier, where a range begins; is none itself.
+            pub const FIRST: Self = Self([0; LENGTH]);
+            /// Sorts after every identifier, where a range ends; is none itself.
+            pub const LAST: Self = Self([0xff; LENGTH]);
+
             /// Makes an identifier from random bits; the caller brings the randomness.
             pub fn from_random(random: u128) -> Self {
                 Self(spell($prefix, random))

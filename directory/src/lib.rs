@@ -1,27 +1,56 @@
 //! Who and what is known, in which state, and what a command would change? Pure: no sockets, no disk, no clock.
 
 mod certificate;
+mod change;
+mod command;
 mod device;
+mod event;
 mod ids;
+mod lifecycle;
+mod octets;
+mod plan;
+mod snapshot;
+mod store;
 mod timestamp;
 mod token;
 mod user;
+mod words;
 
-pub use certificate::{Certificate, CertificateState, Fingerprint, RevocationReason, Serial};
+#[cfg(test)]
+mod tests;
+
+pub use certificate::{Certificate, CertificateState, Fingerprint, HoldCause, RevocationReason, Serial};
+pub use change::{Change, Table, Touched};
+pub use command::{
+    Command, DeviceUpdate, Enroll, GroupUpdate, NewApiToken, NewCertificate, NewDevice, NewEnrollmentToken, NewGroup,
+    NewUser, UserUpdate,
+};
 pub use device::{
     Device, DeviceState, Enrollment, EnrollmentState, KeyStore, KeyThumbprint, MdmReport, OsVersion, Ownership,
     Platform, Posture, Reported,
 };
+pub use event::{Actor, ActorKind, Event, EventType, Outcome, Severity, Target, TargetKind};
 pub use ids::{
     ApiTokenId, BadId, DeviceId, EnrollmentId, EnrollmentTokenId, GroupId, SessionId, TransactionId, UserId,
 };
+pub use lifecycle::IllegalTransition;
+pub use octets::BadHex;
+pub use plan::{Plan, Refusal, Refused};
+pub use snapshot::Snapshot;
+pub use store::{AppendError, Cause, EventQuery, LoadError, Order, QueryError, Store, Transaction, Write};
 pub use timestamp::{BadTimestamp, Timestamp};
 pub use token::{ApiToken, EnrollmentToken, Scope, SecretHash};
 pub use user::{Group, User, UserStatus};
+pub use words::BadWord;
 
 /// Counts the batches of changes ever made; every change makes a new one.
-#[derive(
-    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, serde::Serialize, serde::Deserialize,
-)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, serde::Serialize, serde::Deserialize)]
 #[serde(transparent)]
 pub struct Revision(pub u64);
+
+impl Revision {
+    /// The one after it.
+    pub fn next(self) -> Self {
+        Self(self.0.saturating_add(1))
+    }
+}

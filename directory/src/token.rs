@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
-use crate::{ApiTokenId, DeviceId, EnrollmentTokenId, Timestamp, UserId};
+use crate::{ApiTokenId, DeviceId, EnrollmentTokenId, Revision, Timestamp, UserId};
 
 /// SHA-256 of a secret of at least 128 random bits (no salt needed, none used).
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -29,6 +29,8 @@ pub struct EnrollmentToken {
     pub ends: Timestamp,
     /// When it was used.
     pub used: Option<Timestamp>,
+    /// The revision in which the record last changed.
+    pub version: Revision,
 }
 
 /// Opens the admin API as far as its scopes go.
@@ -52,34 +54,39 @@ pub struct ApiToken {
     pub revoked: Option<Timestamp>,
     /// Made by `latchkey demo`; a production configuration refuses it.
     pub demo: bool,
+    /// The revision in which the record last changed.
+    pub version: Revision,
 }
 
 /// What a token of the admin API may do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[expect(missing_docs, reason = "the names say it")]
 pub enum Scope {
-    #[serde(rename = "users.read")]
     UsersRead,
-    #[serde(rename = "users.manage")]
     UsersManage,
-    #[serde(rename = "groups.read")]
     GroupsRead,
-    #[serde(rename = "groups.manage")]
     GroupsManage,
-    #[serde(rename = "devices.read")]
     DevicesRead,
-    #[serde(rename = "devices.manage")]
     DevicesManage,
-    #[serde(rename = "certificates.read")]
     CertificatesRead,
-    #[serde(rename = "certificates.manage")]
     CertificatesManage,
-    #[serde(rename = "reports.manage")]
     ReportsManage,
-    #[serde(rename = "tokens.read")]
     TokensRead,
-    #[serde(rename = "tokens.manage")]
     TokensManage,
-    #[serde(rename = "logs.read")]
     LogsRead,
 }
+
+crate::words::serde_words!(Scope, "a scope", {
+    UsersRead = "users.read",
+    UsersManage = "users.manage",
+    GroupsRead = "groups.read",
+    GroupsManage = "groups.manage",
+    DevicesRead = "devices.read",
+    DevicesManage = "devices.manage",
+    CertificatesRead = "certificates.read",
+    CertificatesManage = "certificates.manage",
+    ReportsManage = "reports.manage",
+    TokensRead = "tokens.read",
+    TokensManage = "tokens.manage",
+    LogsRead = "logs.read",
+});

@@ -1,0 +1,240 @@
+//! What can be asked of the directory? Data already parsed; the caller brings ids, secrets' hashes and certificates.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use ipnet::IpNet;
+
+use crate::{
+    ApiTokenId, DeviceId, EnrollmentId, EnrollmentTokenId, EventType, Fingerprint, GroupId, KeyStore, KeyThumbprint,
+    MdmReport, Ownership, Platform, RevocationReason, Scope, SecretHash, Serial, Timestamp, UserId,
+};
+
+/// One wish; [`Snapshot::plan`](crate::Snapshot::plan) says what it would change, or why it is refused.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the names say it")]
+pub enum Command {
+    CreateUser(NewUser),
+    UpdateUser {
+        user: UserId,
+        update: UserUpdate,
+    },
+    ActivateUser(UserId),
+    DeactivateUser(UserId),
+    SuspendUser(UserId),
+    UnsuspendUser(UserId),
+    DeleteUser(UserId),
+    CreateGroup(NewGroup),
+    UpdateGroup {
+        group: GroupId,
+        update: GroupUpdate,
+    },
+    DeleteGroup(GroupId),
+    AddMember {
+        group: GroupId,
+        user: UserId,
+    },
+    RemoveMember {
+        group: GroupId,
+        user: UserId,
+    },
+    AddSubgroup {
+        group: GroupId,
+        subgroup: GroupId,
+    },
+    RemoveSubgroup {
+        group: GroupId,
+        subgroup: GroupId,
+    },
+    UpdateDevice {
+        device: DeviceId,
+        update: DeviceUpdate,
+    },
+    SuspendDevice(DeviceId),
+    UnsuspendDevice(DeviceId),
+    DeactivateDevice(DeviceId),
+    ActivateDevice(DeviceId),
+    DeleteDevice(DeviceId),
+    CreateEnrollmentToken(NewEnrollmentToken),
+    Enroll(Enroll),
+    RevokeCertificate {
+        fingerprint: Fingerprint,
+        reason: RevocationReason,
+    },
+    HoldCertificate(Fingerprint),
+    ReleaseCertificate(Fingerprint),
+    ReportDevice(MdmReport),
+    WithdrawReport {
+        device: DeviceId,
+        source: String,
+    },
+    CreateApiToken(NewApiToken),
+    RevokeApiToken(ApiTokenId),
+}
+
+/// A user to be created; active at once.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewUser {
+    /// A new id.
+    pub id: UserId,
+    /// At most 100 letters, digits and `@._+-`, unique without case.
+    pub login: String,
+    /// Where the person reads mail.
+    pub email: String,
+    /// Given name; may be empty.
+    pub first_name: String,
+    /// Family name; may be empty.
+    pub last_name: String,
+    /// What kind of user policies see.
+    pub user_type: String,
+    /// Attributes policies see.
+    pub tags: BTreeMap<String, BTreeSet<String>>,
+}
+
+/// What to change of a user; what is not given stays.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[expect(missing_docs, reason = "the names are those of the user")]
+pub struct UserUpdate {
+    pub login: Option<String>,
+    pub email: Option<String>,
+    pub first_name: Option<String>,
+    pub last_name: Option<String>,
+    pub user_type: Option<String>,
+    pub tags: Option<BTreeMap<String, BTreeSet<String>>>,
+}
+
+/// A group to be created.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewGroup {
+    /// A new id.
+    pub id: GroupId,
+    /// Unique, without commas.
+    pub name: String,
+    /// For people to read; may be empty.
+    pub description: String,
+}
+
+/// What to change of a group; what is not given stays.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[expect(missing_docs, reason = "the names are those of the group")]
+pub struct GroupUpdate {
+    pub name: Option<String>,
+    pub description: Option<String>,
+}
+
+/// What to change of a device; what is not given stays.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[expect(missing_docs, reason = "the names are those of the device")]
+pub struct DeviceUpdate {
+    pub name: Option<String>,
+    pub ownership: Option<Ownership>,
+    pub groups: Option<BTreeSet<String>>,
+    pub tags: Option<BTreeMap<String, String>>,
+}
+
+/// An enrolment token to be created.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewEnrollmentToken {
+    /// A new id.
+    pub id: EnrollmentTokenId,
+    /// The hash of a new secret.
+    pub secret: SecretHash,
+    /// For whom; must be active.
+    pub user: UserId,
+    /// For which known device, which must be active; without one, enrolment makes a new record.
+    pub device: Option<DeviceId>,
+    /// From when on it no longer works.
+    pub ends: Timestamp,
+}
+
+/// A device enrols for the user of its enrolment token.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Enroll {
+    /// The hash of the token's secret.
+    pub secret: SecretHash,
+    /// The device: the token's, whose record keeps its name and platform, or else a new one.
+    pub device: NewDevice,
+    /// A new id.
+    pub enrollment: EnrollmentId,
+    /// The key that proved itself by signing the request; never seen before.
+    pub key: KeyThumbprint,
+    /// Where the key is said to live.
+    pub key_store: KeyStore,
+    /// The certificate issued for that key.
+    pub certificate: NewCertificate,
+}
+
+/// A device to be recorded.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the names are those of the device")]
+pub struct NewDevice {
+    pub id: DeviceId,
+    pub name: String,
+    pub platform: Platform,
+}
+
+/// A certificate to be recorded.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the names are those of the certificate")]
+pub struct NewCertificate {
+    pub fingerprint: Fingerprint,
+    pub serial: Serial,
+    pub issuer: Fingerprint,
+    pub not_before: Timestamp,
+    pub not_after: Timestamp,
+}
+
+/// An API token to be created.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewApiToken {
+    /// A new id.
+    pub id: ApiTokenId,
+    /// What people call it.
+    pub name: String,
+    /// The hash of a new secret.
+    pub secret: SecretHash,
+    /// What it may do; at least one thing.
+    pub scopes: BTreeSet<Scope>,
+    /// From where it may be used; empty means from anywhere.
+    pub networks: Vec<IpNet>,
+    /// From when on it no longer works.
+    pub ends: Timestamp,
+    /// Whether it is demo material.
+    pub demo: bool,
+}
+
+impl Command {
+    /// What the System Log calls it, done or refused.
+    pub const fn event_type(&self) -> EventType {
+        match self {
+            Self::CreateUser(_) => EventType::UserCreate,
+            Self::UpdateUser { .. } => EventType::UserUpdate,
+            Self::ActivateUser(_) => EventType::UserActivate,
+            Self::DeactivateUser(_) => EventType::UserDeactivate,
+            Self::SuspendUser(_) => EventType::UserSuspend,
+            Self::UnsuspendUser(_) => EventType::UserUnsuspend,
+            Self::DeleteUser(_) => EventType::UserDelete,
+            Self::CreateGroup(_) => EventType::GroupCreate,
+            Self::UpdateGroup { .. } => EventType::GroupUpdate,
+            Self::DeleteGroup(_) => EventType::GroupDelete,
+            Self::AddMember { .. } => EventType::GroupMemberAdd,
+            Self::RemoveMember { .. } => EventType::GroupMemberRemove,
+            Self::AddSubgroup { .. } => EventType::SubgroupAdd,
+            Self::RemoveSubgroup { .. } => EventType::SubgroupRemove,
+            Self::UpdateDevice { .. } => EventType::DeviceUpdate,
+            Self::SuspendDevice(_) => EventType::DeviceSuspend,
+            Self::UnsuspendDevice(_) => EventType::DeviceUnsuspend,
+            Self::DeactivateDevice(_) => EventType::DeviceDeactivate,
+            Self::ActivateDevice(_) => EventType::DeviceActivate,
+            Self::DeleteDevice(_) => EventType::DeviceDelete,
+            Self::CreateEnrollmentToken(_) => EventType::EnrollmentTokenCreate,
+            Self::Enroll(_) => EventType::DeviceEnroll,
+            Self::RevokeCertificate { .. } => EventType::CertificateRevoke,
+            Self::HoldCertificate(_) => EventType::CertificateHold,
+            Self::ReleaseCertificate(_) => EventType::CertificateRelease,
+            Self::ReportDevice(_) => EventType::DeviceReport,
+            Self::WithdrawReport { .. } => EventType::DeviceReportWithdraw,
+            Self::CreateApiToken(_) => EventType::ApiTokenCreate,
+            Self::RevokeApiToken(_) => EventType::ApiTokenRevoke,
+        }
+    }
+}

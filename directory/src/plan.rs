@@ -1,0 +1,137 @@
+//! What would a command change, and what would the System Log say of it? Or why is it refused?
+
+mod certificates;
+mod devices;
+mod enroll;
+mod groups;
+mod refusal;
+mod reports;
+mod targets;
+mod tokens;
+mod users;
+mod validate;
+
+use crate::{Actor, Change, Command, Event, EventType, Outcome, Severity, Snapshot, Target, Timestamp, TransactionId};
+
+pub use refusal::{Refusal, Refused};
+
+/// Everything a command entails: stored all together or not at all.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Plan {
+    /// The new state of each record concerned, each once.
+    pub changes: Vec<Change>,
+    /// What the System Log says of it; the command's own event comes first.
+    pub events: Vec<Event>,
+}
+
+impl Snapshot {
+    /// Says what a command would change in this directory; nothing changes yet.
+    ///
+    /// # Errors
+    ///
+    /// Refuses what is not possible, with the one failure event that the System Log gets instead.
+    pub fn plan(
+        &self,
+        command: &Command,
+        actor: &Actor,
+        transaction: TransactionId,
+        now: Timestamp,
+    ) -> Result<Plan, Refused> {
+        let mut draft = Draft {
+            snapshot: self,
+            actor,
+            transaction,
+            now,
+            changes: Vec::new(),
+            events: Vec::new(),
+        };
+        match draft.plan(command) {
+            Ok(()) => Ok(Plan {
+                changes: draft.changes,
+                events: draft.events,
+            }),
+            Err(reason) => Err(draft.refuse(command, reason)),
+        }
+    }
+}
+
+/// A plan in the making.
+struct Draft<'a> {
+    snapshot: &'a Snapshot,
+    actor: &'a Actor,
+    transaction: TransactionId,
+    now: Timestamp,
+    changes: Vec<Change>,
+    events: Vec<Event>,
+}
+
+impl Draft<'_> {
+    fn plan(&mut self, command: &Command) -> Result<(), Refusal> {
+        match command {
+            Command::CreateUser(new) => self.create_user(new),
+            Command::UpdateUser { user, update } => self.update_user(*user, update),
+            Command::ActivateUser(user) => self.activate_user(*user),
+            Command::DeactivateUser(user) => self.deactivate_user(*user),
+            Command::SuspendUser(user) => self.suspend_user(*user),
+            Command::UnsuspendUser(user) => self.unsuspend_user(*user),
+            Command::DeleteUser(user) => self.delete_user(*user),
+            Command::CreateGroup(new) => self.create_group(new),
+            Command::UpdateGroup { group, update } => self.update_group(*group, update),
+            Command::DeleteGroup(group) => self.delete_group(*group),
+            Command::AddMember { group, user } => self.add_member(*group, *user),
+            Command::RemoveMember { group, user } => self.remove_member(*group, *user),
+            Command::AddSubgroup { group, subgroup } => self.add_subgroup(*group, *subgroup),
+            Command::RemoveSubgroup { group, subgroup } => self.remove_subgroup(*group, *subgroup),
+            Command::UpdateDevice { device, update } => self.update_device(*device, update),
+            Command::SuspendDevice(device) => self.suspend_device(*device),
+            Command::UnsuspendDevice(device) => self.unsuspend_device(*device),
+            Command::DeactivateDevice(device) => self.deactivate_device(*device),
+            Command::ActivateDevice(device) => self.activate_device(*device),
+            Command::DeleteDevice(device) => self.delete_device(*device),
+            Command::CreateEnrollmentToken(new) => self.create_enrollment_token(new),
+            Command::Enroll(enroll) => self.enroll(enroll),
+            Command::RevokeCertificate { fingerprint, reason } => self.revoke_certificate(fingerprint, *reason),
+            Command::HoldCertificate(fingerprint) => self.hold_certificate(fingerprint),
+            Command::ReleaseCertificate(fingerprint) => self.release_certificate(fingerprint),
+            Command::ReportDevice(report) => self.report_device(report),
+            Command::WithdrawReport { device, source } => self.withdraw_report(*device, source),
+            Command::CreateApiToken(new) => self.create_api_token(new),
+            Command::RevokeApiToken(token) => self.revoke_api_token(*token),
+        }
+    }
+
+    fn refuse(mut self, command: &Command, reason: Refusal) -> Refused {
+        self.events.clear();
+        let targets = targets::of_command(self.snapshot, command);
+        let outcome = Outcome::Failure {
+            reason: reason.to_string(),
+        };
+        Refused {
+            reason,
+            event: Box::new(self.make_event(command.event_type(), Severity::Warn, outcome, targets)),
+        }
+    }
+
+    fn event(&mut self, event_type: EventType, targets: impl IntoIterator<Item = Target>) {
+        let event = self.make_event(
+            event_type,
+            Severity::Info,
+            Outcome::Success,
+            targets.into_iter().collect(),
+        );
+        self.events.push(event);
+    }
+
+    fn make_event(&self, event_type: EventType, severity: Severity, outcome: Outcome, targets: Vec<Target>) -> Event {
+        Event {
+            id: format!("{}-{}", self.transaction, self.events.len()),
+            published: self.now,
+            event_type,
+            severity,
+            outcome,
+            actor: self.actor.clone(),
+            targets,
+            transaction: self.transaction,
+        }
+    }
+}
