@@ -1,1 +1,17 @@
-//! Placeholder.
+//! What does it take to look at the whole system from outside? Processes, clients, a recording upstream, a stopwatch.
+
+pub mod answer;
+pub mod cli;
+pub mod curl;
+pub mod decision_log;
+pub mod demo;
+pub mod enroll;
+pub mod h2;
+pub mod histogram;
+pub mod openssl;
+pub mod process;
+pub mod raw;
+pub mod shared;
+pub mod tls;
+pub mod upstream;
+pub mod websocket;

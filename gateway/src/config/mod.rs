@@ -1,1 +1,196 @@
-//! Placeholder.
+//! What is the gateway told to do? Read from a YAML file, checked once, and trusted from then on.
+
+mod application;
+mod check;
+mod headers;
+mod hosts;
+mod paths;
+mod problems;
+mod raw;
+mod routes;
+mod source;
+mod upstream;
+mod values;
+
+#[cfg(test)]
+mod tests;
+
+use std::net::{IpAddr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use ipnet::IpNet;
+use tracing::level_filters::LevelFilter;
+
+pub(crate) use application::{Application, ClientCertificate, PathOptions, Spelling};
+pub(crate) use headers::{HeaderRules, is_ours};
+pub(crate) use hosts::{HostName, HostPattern};
+pub(crate) use problems::ConfigErrors;
+pub(crate) use routes::Host;
+pub(crate) use upstream::Upstream;
+
+use raw::RawConfig;
+use routes::Routes;
+
+/// Reads and checks the configuration in `path`; relative paths in it are relative to that file.
+///
+/// # Errors
+///
+/// The file cannot be read, or anything in it is not as expected: every problem with its line.
+pub(crate) fn load(path: &Path) -> Result<Config, ConfigErrors> {
+    let bytes = std::fs::read(path).map_err(|source| ConfigErrors::Unreadable {
+        file: path.to_owned(),
+        source,
+    })?;
+    let (raw, source) = RawConfig::parse(path, bytes)?;
+    raw.check(&source)
+}
+
+/// The checked configuration. Files named in it existed and could be read; what is in them is for their readers to judge.
+#[derive(Debug)]
+pub(crate) struct Config {
+    /// Where TLS connections are accepted.
+    pub(crate) listen: SocketAddr,
+    /// The port in the gateway's own URLs, where it is not the one that is listened on.
+    pub(crate) public_port: Option<u16>,
+    /// Where `/metrics`, `/healthz` and `/readyz` are served: always loopback.
+    pub(crate) metrics_listen: SocketAddr,
+    /// The directory of the database; it may not exist yet, its parent does.
+    pub(crate) data_dir: PathBuf,
+    /// Whether demo material (its CA, its tokens) is accepted. If so, `listen` is loopback.
+    pub(crate) demo: bool,
+    /// The directory of the `.cedar` files.
+    pub(crate) policies: PathBuf,
+    /// The file that gets one line for each decision.
+    pub(crate) decision_log: PathBuf,
+    /// The gateway's own log.
+    pub(crate) log: Log,
+    /// The auth and admin hosts.
+    pub(crate) hosts: OwnHosts,
+    /// How connections are secured.
+    pub(crate) tls: Tls,
+    /// How long a connection may be idle between two requests.
+    pub(crate) idle_timeout: Duration,
+    /// What enrolment hands out.
+    pub(crate) enrollment: Enrollment,
+    /// How long the signed identity passed to an application is valid.
+    pub(crate) assertion_lifetime: Duration,
+    /// The MDM systems whose reports count.
+    pub(crate) mdm_sources: Vec<String>,
+    /// Named networks.
+    pub(crate) zones: Vec<Zone>,
+    /// How long open requests may go on after a stop was asked for.
+    pub(crate) shutdown_grace: Duration,
+    routes: Routes,
+}
+
+impl Config {
+    /// All applications, in the order of the file.
+    pub(crate) fn applications(&self) -> &[Arc<Application>] {
+        self.routes.applications()
+    }
+
+    /// What answers at `name`, a canonical host name (lower case, no port, no trailing dot).
+    pub(crate) fn host(&self, name: &str) -> Option<Host<'_>> {
+        self.routes.host(name)
+    }
+
+    /// The names of the zones that an address lies in; an IPv4 address mapped into IPv6 counts as itself.
+    pub(crate) fn zones_of(&self, address: IpAddr) -> impl Iterator<Item = &str> {
+        let address = address.to_canonical();
+        let inside = move |zone: &&Zone| zone.networks.iter().any(|network| network.contains(&address));
+        self.zones.iter().filter(inside).map(|zone| zone.name.as_str())
+    }
+}
+
+/// What the gateway logs about itself, and how.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Log {
+    /// The least severe level that is logged.
+    pub(crate) level: LevelFilter,
+    /// The shape of a line.
+    pub(crate) format: LogFormat,
+}
+
+/// The shape of a line in the gateway's log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// The hosts that the gateway itself answers.
+#[derive(Debug)]
+pub(crate) struct OwnHosts {
+    /// Sign-in and enrolment.
+    pub(crate) auth: HostName,
+    /// The admin API.
+    pub(crate) admin: HostName,
+}
+
+/// How connections to the gateway are secured.
+#[derive(Debug)]
+pub(crate) struct Tls {
+    /// The oldest TLS version spoken.
+    pub(crate) minimum_version: TlsVersion,
+    /// The server's certificates, chosen among by the names in them.
+    pub(crate) server_certificates: Vec<KeyPairFiles>,
+    /// The gateway's own CA, which signs device certificates.
+    pub(crate) device_authority: KeyPairFiles,
+    /// Other CAs whose client certificates may connect.
+    pub(crate) client_authorities: Vec<ClientAuthority>,
+    /// How long a handshake may take.
+    pub(crate) handshake_timeout: Duration,
+    /// How many handshakes may be under way at once.
+    pub(crate) max_handshakes: usize,
+    /// How many of them from one address.
+    pub(crate) max_handshakes_per_source: usize,
+}
+
+/// A version of TLS.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum TlsVersion {
+    /// RFC 5246.
+    V1_2,
+    /// RFC 8446.
+    V1_3,
+}
+
+/// A certificate (chain) and its private key, both PEM files.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct KeyPairFiles {
+    /// The certificate, then its chain.
+    pub(crate) certificate: PathBuf,
+    /// The private key.
+    pub(crate) key: PathBuf,
+}
+
+/// A CA of client certificates that is not the gateway's own.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct ClientAuthority {
+    /// Its certificate, PEM.
+    pub(crate) certificate: PathBuf,
+    /// Its revocation list, PEM or DER.
+    pub(crate) crl: Option<PathBuf>,
+}
+
+/// What enrolment hands out, and for how long.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Enrollment {
+    /// How long an enrolment token can be used.
+    pub(crate) token_lifetime: Duration,
+    /// How long a device certificate is valid.
+    pub(crate) certificate_lifetime: Duration,
+}
+
+/// A named set of networks.
+#[derive(Debug)]
+pub(crate) struct Zone {
+    /// What policies call it.
+    pub(crate) name: String,
+    /// The networks in it.
+    pub(crate) networks: Vec<IpNet>,
+}

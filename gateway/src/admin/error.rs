@@ -1,0 +1,272 @@
+//! How does the admin API say no? One table from refusals to codes, and one body for all of them.
+
+use axum::Json;
+use axum::response::{IntoResponse, Response};
+use directory::{QueryError, Refusal, Scope};
+use http::{HeaderValue, StatusCode, header};
+use serde_json::json;
+
+use crate::logs::Chain;
+use crate::store::SubmitError;
+
+/// Why a call to the admin API gets no answer.
+#[derive(Debug)]
+pub(super) enum ApiError {
+    /// There is no token that counts.
+    InvalidToken,
+    /// The token was not made for this.
+    Forbidden(String),
+    /// There is no such thing.
+    NotFound(String),
+    /// The method is not offered here.
+    MethodNotAllowed,
+    /// What was sent is not as expected; says what was.
+    Invalid(String),
+    /// The directory refuses.
+    Refused(Refusal),
+    /// The gateway itself fails; the cause is logged, not told.
+    Fault,
+}
+
+impl ApiError {
+    /// There is no such thing.
+    pub(super) fn not_found(what: &str, id: &str) -> Self {
+        Self::NotFound(format!("there is no {what} `{id}`"))
+    }
+
+    /// The token lacks a scope.
+    pub(super) fn lacks(scope: Scope) -> Self {
+        Self::Forbidden(format!("the token lacks the scope `{scope}`"))
+    }
+
+    /// A value is not what it has to be.
+    pub(super) fn invalid(field: &str, expected: impl std::fmt::Display) -> Self {
+        Self::Invalid(format!("{field}: {expected}"))
+    }
+}
+
+impl From<SubmitError> for ApiError {
+    fn from(error: SubmitError) -> Self {
+        match error {
+            SubmitError::Refused(refused) => Self::Refused(refused.reason),
+            SubmitError::Unavailable(_) => fault(&error, "a command could not be carried out"),
+        }
+    }
+}
+
+impl From<QueryError> for ApiError {
+    fn from(error: QueryError) -> Self {
+        match error {
+            QueryError::UnknownEvent { .. } => Self::invalid("after", error),
+            QueryError::Unavailable(_) => fault(&error, "the System Log could not be read"),
+        }
+    }
+}
+
+impl IntoResponse for ApiError {
+    fn into_response(self) -> Response {
+        match self {
+            Self::InvalidToken => respond(Code::InvalidToken, None),
+            Self::Forbidden(cause) => respond(Code::Forbidden, Some(cause)),
+            Self::NotFound(cause) => respond(Code::NotFound, Some(cause)),
+            Self::MethodNotAllowed => respond(Code::MethodNotAllowed, None),
+            Self::Invalid(cause) => respond(Code::Validation, Some(cause)),
+            Self::Refused(refusal) => respond(code_of(&refusal), Some(refusal.to_string())),
+            Self::Fault => respond(Code::Internal, None),
+        }
+    }
+}
+
+/// Answers a refused or failed command.
+pub(crate) fn refusal(error: &SubmitError) -> Response {
+    match error {
+        SubmitError::Refused(refused) => ApiError::Refused(refused.reason.clone()).into_response(),
+        SubmitError::Unavailable(_) => fault(error, "a command could not be carried out").into_response(),
+    }
+}
+
+/// Answers in the shape that scripts know: `errorCode`, `errorSummary`, `errorLink`, `errorId`, `errorCauses`.
+pub(crate) fn api_error(status: StatusCode, code: &str, summary: &str, causes: &[&str]) -> Response {
+    let causes: Vec<_> = causes.iter().map(|cause| json!({ "errorSummary": cause })).collect();
+    let id = format!("oae{:032x}", rand::random::<u128>());
+    let body = json!({
+        "errorCode": code,
+        "errorSummary": summary,
+        "errorLink": code,
+        "errorId": id,
+        "errorCauses": causes,
+    });
+    let mut response = (status, Json(body)).into_response();
+    if status == StatusCode::UNAUTHORIZED {
+        response.headers_mut().insert(
+            header::WWW_AUTHENTICATE,
+            HeaderValue::from_static("Bearer realm=\"latchkey\""),
+        );
+    }
+    response
+}
+
+/// The codes of the API that this speaks the dialect of, each with its status and its sentence.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Code {
+    Validation,
+    Forbidden,
+    NotFound,
+    Internal,
+    InvalidToken,
+    MethodNotAllowed,
+    DeviceStatus,
+    UserNotActive,
+}
+
+impl Code {
+    const fn parts(self) -> (StatusCode, &'static str, &'static str) {
+        match self {
+            Self::Validation => (StatusCode::BAD_REQUEST, "E0000001", "Api validation failed"),
+            Self::Forbidden => (
+                StatusCode::FORBIDDEN,
+                "E0000006",
+                "You do not have permission to perform the requested action",
+            ),
+            Self::NotFound => (StatusCode::NOT_FOUND, "E0000007", "Not found"),
+            Self::Internal => (StatusCode::INTERNAL_SERVER_ERROR, "E0000009", "Internal Server Error"),
+            Self::InvalidToken => (StatusCode::UNAUTHORIZED, "E0000011", "Invalid token provided"),
+            Self::MethodNotAllowed => (
+                StatusCode::METHOD_NOT_ALLOWED,
+                "E0000022",
+                "The endpoint does not support the provided HTTP method",
+            ),
+            Self::DeviceStatus => (
+                StatusCode::FORBIDDEN,
+                "E0000152",
+                "Illegal device status, cannot perform action",
+            ),
+            Self::UserNotActive => (StatusCode::LOCKED, "E0000155", "The user is not active"),
+        }
+    }
+}
+
+/// Which code says what the directory says. Whoever presents an enrolment token that does not count has an invalid token.
+fn code_of(refusal: &Refusal) -> Code {
+    match refusal {
+        Refusal::NotFound { .. } => Code::NotFound,
+        Refusal::IllegalTransition(_)
+        | Refusal::NotUnique { .. }
+        | Refusal::Circle
+        | Refusal::KeyKnown
+        | Refusal::CertificateKnown
+        | Refusal::Invalid { .. } => Code::Validation,
+        Refusal::TokenUnknown | Refusal::TokenUsed | Refusal::TokenExpired | Refusal::TokenForOtherDevice => {
+            Code::InvalidToken
+        }
+        Refusal::DeviceNotActive => Code::DeviceStatus,
+        Refusal::UserNotActive => Code::UserNotActive,
+    }
+}
+
+/// The cause goes into the summary too: many scripts show nothing else.
+fn respond(code: Code, cause: Option<String>) -> Response {
+    let (status, name, sentence) = code.parts();
+    match cause {
+        Some(cause) => api_error(status, name, &format!("{sentence}: {cause}"), &[&cause]),
+        None => api_error(status, name, sentence, &[]),
+    }
+}
+
+fn fault(error: &dyn std::error::Error, what: &'static str) -> ApiError {
+    tracing::error!(error = %Chain(error), what, "the admin API failed");
+    ApiError::Fault
+}
+
+#[cfg(test)]
+mod tests {
+    use directory::IllegalTransition;
+
+    use super::*;
+
+    async fn read(response: Response) -> (u16, serde_json::Value) {
+        let status = response.status().as_u16();
+        let bytes = axum::body::to_bytes(response.into_body(), usize::MAX).await.unwrap();
+        (status, serde_json::from_slice(&bytes).unwrap())
+    }
+
+    #[tokio::test]
+    async fn each_refusal_has_its_status_and_code() {
+        let illegal = IllegalTransition {
+            what: "a device",
+            from: "active",
+            to: "deleted",
+        };
+        let table = [
+            (
+                Refusal::NotFound {
+                    what: "device",
+                    id: "dev1".to_owned(),
+                },
+                404,
+                "E0000007",
+            ),
+            (Refusal::IllegalTransition(illegal), 400, "E0000001"),
+            (
+                Refusal::NotUnique {
+                    what: "user",
+                    field: "login",
+                },
+                400,
+                "E0000001",
+            ),
+            (Refusal::Circle, 400, "E0000001"),
+            (Refusal::TokenUnknown, 401, "E0000011"),
+            (Refusal::TokenUsed, 401, "E0000011"),
+            (Refusal::TokenExpired, 401, "E0000011"),
+            (Refusal::TokenForOtherDevice, 401, "E0000011"),
+            (Refusal::KeyKnown, 400, "E0000001"),
+            (Refusal::CertificateKnown, 400, "E0000001"),
+            (Refusal::DeviceNotActive, 403, "E0000152"),
+            (Refusal::UserNotActive, 423, "E0000155"),
+            (
+                Refusal::Invalid {
+                    field: "name",
+                    expected: "a name",
+                },
+                400,
+                "E0000001",
+            ),
+        ];
+
+        for (refusal, status, code) in table {
+            let said = refusal.to_string();
+            let (seen, body) = read(ApiError::Refused(refusal).into_response()).await;
+            assert_eq!((seen, body["errorCode"].as_str()), (status, Some(code)), "{said}");
+            assert_eq!(body["errorCauses"][0]["errorSummary"], said);
+            assert!(body["errorSummary"].as_str().unwrap().ends_with(&said), "{body}");
+        }
+    }
+
+    #[tokio::test]
+    async fn an_error_has_the_shape_that_scripts_know() {
+        let (status, body) = read(ApiError::lacks(Scope::DevicesManage).into_response()).await;
+
+        assert_eq!((status, &body["errorCode"]), (403, &"E0000006".into()));
+        assert_eq!(body["errorLink"], "E0000006");
+        assert!(body["errorId"].as_str().is_some_and(|id| id.starts_with("oae")));
+        assert_eq!(
+            body["errorCauses"][0]["errorSummary"],
+            "the token lacks the scope `devices.manage`"
+        );
+    }
+
+    /// RFC 9110, section 15.5.2.
+    #[test]
+    fn who_is_not_let_in_is_told_how_to_ask() {
+        let refused = ApiError::InvalidToken.into_response();
+        assert_eq!(refused.status(), 401);
+        assert!(refused.headers().contains_key(header::WWW_AUTHENTICATE));
+        assert!(
+            !ApiError::MethodNotAllowed
+                .into_response()
+                .headers()
+                .contains_key(header::WWW_AUTHENTICATE)
+        );
+    }
+}

@@ -1,0 +1,69 @@
+//! What does the auth host answer? Enrolment, the keys and the revocation list that others check with, and an honest page.
+
+mod enroll;
+mod revocation;
+
+use std::sync::Arc;
+
+use askama::Template;
+use axum::extract::State;
+use axum::response::{Html, IntoResponse, Response};
+use axum::routing::{get, post};
+use axum::{Extension, Json, Router};
+use http::header;
+
+use crate::pages::{Message, content_security_policy};
+use crate::request::Arrived;
+use crate::world::World;
+
+pub(crate) use revocation::{CrlCache, crl_url};
+
+/// The routes of the auth host.
+pub(crate) fn router(world: Arc<World>) -> Router {
+    Router::new()
+        .route("/", get(sign_in))
+        .route("/sign-in", get(sign_in))
+        .route("/enroll", post(enroll::enroll))
+        .route("/.well-known/jwks.json", get(jwks))
+        .route("/crl/{file}", get(revocation::crl))
+        .fallback(not_found)
+        .with_state(world)
+}
+
+async fn jwks(State(world): State<Arc<World>>) -> Response {
+    (
+        [(header::CACHE_CONTROL, "public, max-age=300")],
+        Json(world.identities.jwks()),
+    )
+        .into_response()
+}
+
+async fn sign_in(Extension(arrived): Extension<Arc<Arrived>>) -> Response {
+    let detail = "Signing in with a browser alone is not possible here yet. Applications open to a device that presents \
+                  the certificate it got when it was enrolled. If this device was never enrolled, or its certificate no \
+                  longer counts, ask your administrator for an enrolment token.";
+    page(&Message::new("Come with an enrolled device", detail, &arrived.id))
+}
+
+async fn not_found(Extension(arrived): Extension<Arc<Arrived>>) -> Response {
+    let page = page(&Message::new(
+        "There is nothing here",
+        "This address leads nowhere.",
+        &arrived.id,
+    ));
+    (http::StatusCode::NOT_FOUND, page).into_response()
+}
+
+fn page(message: &Message<'_>) -> Response {
+    match message.render() {
+        Ok(html) => (
+            [(header::CONTENT_SECURITY_POLICY, content_security_policy())],
+            Html(html),
+        )
+            .into_response(),
+        Err(error) => {
+            tracing::error!(%error, "a page could not be made");
+            http::StatusCode::INTERNAL_SERVER_ERROR.into_response()
+        }
+    }
+}

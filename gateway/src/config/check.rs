@@ -1,0 +1,350 @@
+//! Does the configuration make sense? Every value is checked, and all that is wrong is said at once.
+
+use std::fs::File;
+use std::io;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use super::application::Application;
+use super::hosts::HostName;
+use super::problems::{ConfigErrors, Problem};
+use super::raw::{RawConfig, RawEnrollment, RawKeyPair, RawLog, RawTls, RawZone};
+use super::routes::Routes;
+use super::source::Source;
+use super::values::{
+    Expected, address, duration, label, level, limit, loopback_address, name, network, number, one_of,
+};
+use super::{ClientAuthority, Config, Enrollment, KeyPairFiles, Log, LogFormat, OwnHosts, Tls, TlsVersion, Zone};
+
+impl RawConfig {
+    /// Checks every value: addresses, durations, names, and that the files named exist and can be read.
+    ///
+    /// # Errors
+    ///
+    /// All that is not as expected.
+    pub(super) fn check(self, source: &Source) -> Result<Config, ConfigErrors> {
+        let mut checker = Checker {
+            source,
+            problems: Vec::new(),
+        };
+        match (self.check_all(&mut checker), checker.problems) {
+            (Some(config), problems) if problems.is_empty() => Ok(config),
+            (_, mut problems) => {
+                problems.sort();
+                Err(ConfigErrors::Refused {
+                    file: source.file.clone(),
+                    problems,
+                })
+            }
+        }
+    }
+
+    fn check_all(self, checker: &mut Checker<'_>) -> Option<Config> {
+        let listen = self.listen.as_deref().unwrap_or("127.0.0.1:8443");
+        let listen = checker.value("listen", listen, if self.demo { demo_address } else { address });
+        let public_port = checker.optional("public_port", self.public_port.as_deref(), number(1..=u16::MAX));
+        let metrics_listen = self.metrics_listen.as_deref().unwrap_or("127.0.0.1:9443");
+        let metrics_listen = checker.value("metrics_listen", metrics_listen, loopback_address);
+        let data_dir = checker.directory_to_be("data_dir", &self.data_dir);
+        let policies = checker.directory("policies", &self.policies);
+        let decision_log = match (&self.decision_log, &data_dir) {
+            (Some(file), _) => checker.file_to_be("decision_log", file),
+            (None, data_dir) => data_dir.as_ref().map(|directory| directory.join("decisions.jsonl")),
+        };
+        let log = check_log(&self.log, checker);
+        let tls = check_tls(&self.tls, checker);
+        let body_limit = self.limits.body_limit.as_deref().unwrap_or("16MiB");
+        let body_limit = checker.value("limits.body_limit", body_limit, limit);
+        let idle_timeout = self.limits.idle_timeout.as_deref().unwrap_or("60s");
+        let idle_timeout = checker.value("limits.idle_timeout", idle_timeout, duration(SECOND..=DAY));
+        let enrollment = check_enrollment(&self.enrollment, checker);
+        let assertion_lifetime = self.identity.assertion_lifetime.as_deref().unwrap_or("5m");
+        let assertion_lifetime = checker.value(
+            "identity.assertion_lifetime",
+            assertion_lifetime,
+            duration(SECOND..=60 * MINUTE),
+        );
+        let mdm_sources = checker.all("mdm.sources", &self.mdm.sources, label);
+        let zones = check_zones(&self.zones, checker);
+        let shutdown_grace = self.shutdown_grace.as_deref().unwrap_or("10s");
+        let shutdown_grace = checker.value("shutdown_grace", shutdown_grace, duration(Duration::ZERO..=60 * MINUTE));
+        let auth = checker.value("hosts.auth", &self.hosts.auth, HostName::parse);
+        let admin = checker.value("hosts.admin", &self.hosts.admin, HostName::parse);
+        let applications = self.applications.iter().enumerate().map(|(index, raw)| {
+            let application =
+                Application::check(raw, &format!("applications[{index}]"), body_limit.flatten(), checker)?;
+            Some((index, application))
+        });
+        let applications = applications.collect::<Vec<_>>().into_iter().flatten().collect();
+        let hosts = OwnHosts {
+            auth: auth?,
+            admin: admin?,
+        };
+        let routes = Routes::check(applications, &hosts, checker);
+        Some(Config {
+            listen: listen?,
+            public_port: public_port?,
+            metrics_listen: metrics_listen?,
+            data_dir: data_dir?,
+            demo: self.demo,
+            policies: policies?,
+            decision_log: decision_log?,
+            log: log?,
+            hosts,
+            tls: tls?,
+            idle_timeout: idle_timeout?,
+            enrollment: enrollment?,
+            assertion_lifetime: assertion_lifetime?,
+            mdm_sources: mdm_sources?,
+            zones: zones?,
+            shutdown_grace: shutdown_grace?,
+            routes,
+        })
+    }
+}
+
+/// Collects what is wrong while values are read one after the other. A value that is missing afterwards left a problem.
+pub(super) struct Checker<'a> {
+    source: &'a Source,
+    problems: Vec<Problem>,
+}
+
+impl Checker<'_> {
+    /// Notes that the value of `key` is refused.
+    pub(super) fn refuse(&mut self, key: &str, message: String) {
+        self.problems.push(Problem {
+            line: self.source.line(key),
+            key: key.to_owned(),
+            message,
+        });
+    }
+
+    /// Reads one value.
+    pub(super) fn value<T>(&mut self, key: &str, text: &str, read: impl Fn(&str) -> Result<T, Expected>) -> Option<T> {
+        match read(text) {
+            Ok(value) => Some(value),
+            Err(Expected(what)) => {
+                self.refuse(key, format!("expected {what}, found `{}`", text.escape_debug()));
+                None
+            }
+        }
+    }
+
+    /// Reads a value that may be absent; the outer option is empty after a problem.
+    pub(super) fn optional<T>(
+        &mut self,
+        key: &str,
+        text: Option<&str>,
+        read: impl Fn(&str) -> Result<T, Expected>,
+    ) -> Option<Option<T>> {
+        text.map_or(Some(None), |text| self.value(key, text, read).map(Some))
+    }
+
+    /// Reads every item of a list, and goes on after one that is refused.
+    pub(super) fn all<T>(
+        &mut self,
+        key: &str,
+        texts: &[String],
+        read: impl Fn(&str) -> Result<T, Expected>,
+    ) -> Option<Vec<T>> {
+        let items = texts.iter().enumerate();
+        let items = items.map(|(index, text)| self.value(&format!("{key}[{index}]"), text, &read));
+        items.collect::<Vec<_>>().into_iter().collect()
+    }
+
+    /// Reads a list that must have an item.
+    pub(super) fn some<T>(
+        &mut self,
+        key: &str,
+        texts: &[String],
+        read: impl Fn(&str) -> Result<T, Expected>,
+    ) -> Option<Vec<T>> {
+        if texts.is_empty() {
+            self.refuse(key, "expected one item at least, found an empty list".to_owned());
+        }
+        self.all(key, texts, read)
+    }
+
+    /// A file that is there and can be read.
+    pub(super) fn file(&mut self, key: &str, text: &str) -> Option<PathBuf> {
+        let path = self.source.resolve(text);
+        let readable = File::open(&path).and_then(|file| file.metadata()).and_then(|metadata| {
+            if metadata.is_file() {
+                Ok(())
+            } else {
+                Err(io::ErrorKind::IsADirectory.into())
+            }
+        });
+        self.found(key, "a file that can be read", path, readable)
+    }
+
+    /// A directory that is there and can be listed.
+    fn directory(&mut self, key: &str, text: &str) -> Option<PathBuf> {
+        let path = self.source.resolve(text);
+        let listable = path.read_dir().map(drop);
+        self.found(key, "a directory that can be listed", path, listable)
+    }
+
+    /// A directory that is there or can be made.
+    fn directory_to_be(&mut self, key: &str, text: &str) -> Option<PathBuf> {
+        let path = self.source.resolve(text);
+        let possible = if path.exists() {
+            path.read_dir().map(drop)
+        } else {
+            parent_of(&path).read_dir().map(drop)
+        };
+        self.found(
+            key,
+            "a directory, or a new one in a directory that exists",
+            path,
+            possible,
+        )
+    }
+
+    /// A file that is there or can be made.
+    fn file_to_be(&mut self, key: &str, text: &str) -> Option<PathBuf> {
+        let path = self.source.resolve(text);
+        let possible = match path.is_dir() {
+            true => Err(io::ErrorKind::IsADirectory.into()),
+            false => parent_of(&path).read_dir().map(drop),
+        };
+        self.found(key, "a file in a directory that exists", path, possible)
+    }
+
+    fn found(&mut self, key: &str, expected: &str, path: PathBuf, result: io::Result<()>) -> Option<PathBuf> {
+        match result {
+            Ok(()) => Some(path),
+            Err(error) => {
+                self.refuse(
+                    key,
+                    format!("expected {expected}, found `{}` ({})", path.display(), error.kind()),
+                );
+                None
+            }
+        }
+    }
+}
+
+/// What the demo accepts in place of real credentials is not to leave the machine.
+fn demo_address(text: &str) -> Result<SocketAddr, Expected> {
+    loopback_address(text).map_err(|Expected(what)| Expected(format!("in a demo {what}")))
+}
+
+fn check_log(raw: &RawLog, checker: &mut Checker<'_>) -> Option<Log> {
+    let level = checker.value("log.level", raw.level.as_deref().unwrap_or("info"), level);
+    let formats = [("text", LogFormat::Text), ("json", LogFormat::Json)];
+    let format = checker.value("log.format", raw.format.as_deref().unwrap_or("text"), one_of(&formats));
+    Some(Log {
+        level: level?,
+        format: format?,
+    })
+}
+
+fn check_enrollment(raw: &RawEnrollment, checker: &mut Checker<'_>) -> Option<Enrollment> {
+    let token = raw.token_lifetime.as_deref().unwrap_or("15m");
+    let token_lifetime = checker.value("enrollment.token_lifetime", token, duration(SECOND..=7 * DAY));
+    let certificate = raw.certificate_lifetime.as_deref().unwrap_or("30d");
+    let certificate_lifetime = checker.value(
+        "enrollment.certificate_lifetime",
+        certificate,
+        duration(SECOND..=398 * DAY),
+    );
+    Some(Enrollment {
+        token_lifetime: token_lifetime?,
+        certificate_lifetime: certificate_lifetime?,
+    })
+}
+
+fn check_tls(raw: &RawTls, checker: &mut Checker<'_>) -> Option<Tls> {
+    let versions = [("1.3", TlsVersion::V1_3), ("1.2", TlsVersion::V1_2)];
+    let minimum_version = raw.minimum_version.as_deref().unwrap_or("1.3");
+    let minimum_version = checker.value("tls.minimum_version", minimum_version, one_of(&versions));
+    if raw.server_certificates.is_empty() {
+        checker.refuse(
+            "tls.server_certificates",
+            "expected one item at least, found an empty list".to_owned(),
+        );
+    }
+    let server_certificates = raw
+        .server_certificates
+        .iter()
+        .enumerate()
+        .map(|(index, pair)| check_key_pair(pair, &format!("tls.server_certificates[{index}]"), checker));
+    let server_certificates: Vec<_> = server_certificates.collect();
+    let device_authority = check_key_pair(
+        &raw.device_certificate_authority,
+        "tls.device_certificate_authority",
+        checker,
+    );
+    let client_authorities = raw
+        .client_certificate_authorities
+        .iter()
+        .enumerate()
+        .map(|(index, raw)| {
+            let key = format!("tls.client_certificate_authorities[{index}]");
+            let certificate = checker.file(&format!("{key}.certificate"), &raw.certificate);
+            let crl = raw
+                .crl
+                .as_ref()
+                .map_or(Some(None), |crl| checker.file(&format!("{key}.crl"), crl).map(Some));
+            Some(ClientAuthority {
+                certificate: certificate?,
+                crl: crl?,
+            })
+        });
+    let client_authorities: Vec<_> = client_authorities.collect();
+    let handshake_timeout = raw.handshake_timeout.as_deref().unwrap_or("10s");
+    let handshake_timeout = checker.value("tls.handshake_timeout", handshake_timeout, duration(SECOND..=MINUTE));
+    let max_handshakes = raw.max_handshakes.as_deref().unwrap_or("4096");
+    let max_handshakes = checker.value("tls.max_handshakes", max_handshakes, number(1..=MOST_HANDSHAKES));
+    let per_source = raw.max_handshakes_per_source.as_deref().unwrap_or("1024");
+    let per_source = checker.value("tls.max_handshakes_per_source", per_source, number(1..=MOST_HANDSHAKES));
+    Some(Tls {
+        minimum_version: minimum_version?,
+        server_certificates: server_certificates.into_iter().collect::<Option<_>>()?,
+        device_authority: device_authority?,
+        client_authorities: client_authorities.into_iter().collect::<Option<_>>()?,
+        handshake_timeout: handshake_timeout?,
+        max_handshakes: max_handshakes?,
+        max_handshakes_per_source: per_source?,
+    })
+}
+
+fn check_key_pair(raw: &RawKeyPair, key: &str, checker: &mut Checker<'_>) -> Option<KeyPairFiles> {
+    let certificate = checker.file(&format!("{key}.certificate"), &raw.certificate);
+    let private_key = checker.file(&format!("{key}.key"), &raw.key);
+    Some(KeyPairFiles {
+        certificate: certificate?,
+        key: private_key?,
+    })
+}
+
+fn check_zones(raw: &[RawZone], checker: &mut Checker<'_>) -> Option<Vec<Zone>> {
+    let mut zones = Vec::new();
+    for (index, zone) in raw.iter().enumerate() {
+        let key = format!("zones[{index}]");
+        let networks = checker.some(&format!("{key}.networks"), &zone.networks, network);
+        let name = checker.value(&format!("{key}.name"), &zone.name, name);
+        if raw.iter().take(index).any(|earlier| earlier.name == zone.name) {
+            checker.refuse(
+                &format!("{key}.name"),
+                format!("expected another name, found `{}` again", zone.name),
+            );
+        }
+        zones.push(name.zip(networks).map(|(name, networks)| Zone { name, networks }));
+    }
+    zones.into_iter().collect()
+}
+
+fn parent_of(path: &Path) -> &Path {
+    match path.parent() {
+        Some(parent) if parent != Path::new("") => parent,
+        _ => Path::new("."),
+    }
+}
+
+const SECOND: Duration = Duration::from_secs(1);
+const MINUTE: Duration = Duration::from_secs(60);
+const DAY: Duration = Duration::from_secs(86_400);
+const MOST_HANDSHAKES: usize = 1_000_000;

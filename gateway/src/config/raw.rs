@@ -1,0 +1,164 @@
+//! Which keys may a configuration file have? Their shape only: what the texts mean is checked afterwards.
+//!
+//! Scalars are kept as text, numbers too, so that the check can say of all of them at once what it expected.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+
+/// The file as it is written.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, expecting = "keys and values, such as `listen: 127.0.0.1:8443`")]
+pub(super) struct RawConfig {
+    pub(super) listen: Option<String>,
+    pub(super) public_port: Option<String>,
+    pub(super) metrics_listen: Option<String>,
+    pub(super) data_dir: String,
+    #[serde(default)]
+    pub(super) demo: bool,
+    pub(super) policies: String,
+    pub(super) decision_log: Option<String>,
+    #[serde(default)]
+    pub(super) log: RawLog,
+    pub(super) hosts: RawHosts,
+    pub(super) tls: RawTls,
+    #[serde(default)]
+    pub(super) limits: RawLimits,
+    #[serde(default)]
+    pub(super) enrollment: RawEnrollment,
+    #[serde(default)]
+    pub(super) identity: RawIdentity,
+    #[serde(default)]
+    pub(super) mdm: RawMdm,
+    #[serde(default)]
+    pub(super) zones: Vec<RawZone>,
+    #[serde(default)]
+    pub(super) applications: Vec<RawApplication>,
+    pub(super) shutdown_grace: Option<String>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, expecting = "`level` and `format`")]
+pub(super) struct RawLog {
+    pub(super) level: Option<String>,
+    pub(super) format: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, expecting = "`auth` and `admin`")]
+pub(super) struct RawHosts {
+    pub(super) auth: String,
+    pub(super) admin: String,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, expecting = "the keys of `tls`")]
+pub(super) struct RawTls {
+    pub(super) minimum_version: Option<String>,
+    pub(super) server_certificates: Vec<RawKeyPair>,
+    pub(super) device_certificate_authority: RawKeyPair,
+    #[serde(default)]
+    pub(super) client_certificate_authorities: Vec<RawClientAuthority>,
+    pub(super) handshake_timeout: Option<String>,
+    pub(super) max_handshakes: Option<String>,
+    pub(super) max_handshakes_per_source: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, expecting = "`certificate` and `key`")]
+pub(super) struct RawKeyPair {
+    pub(super) certificate: String,
+    pub(super) key: String,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, expecting = "`certificate` and perhaps `crl`")]
+pub(super) struct RawClientAuthority {
+    pub(super) certificate: String,
+    pub(super) crl: Option<String>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, expecting = "`body_limit` and `idle_timeout`")]
+pub(super) struct RawLimits {
+    pub(super) body_limit: Option<String>,
+    pub(super) idle_timeout: Option<String>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, expecting = "`token_lifetime` and `certificate_lifetime`")]
+pub(super) struct RawEnrollment {
+    pub(super) token_lifetime: Option<String>,
+    pub(super) certificate_lifetime: Option<String>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, expecting = "`assertion_lifetime`")]
+pub(super) struct RawIdentity {
+    pub(super) assertion_lifetime: Option<String>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, expecting = "`sources`")]
+pub(super) struct RawMdm {
+    #[serde(default)]
+    pub(super) sources: Vec<String>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, expecting = "`name` and `networks`")]
+pub(super) struct RawZone {
+    pub(super) name: String,
+    pub(super) networks: Vec<String>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(
+    deny_unknown_fields,
+    expecting = "the keys of an application, `name`, `hosts` and `upstream` at least"
+)]
+pub(super) struct RawApplication {
+    pub(super) name: String,
+    pub(super) hosts: Vec<String>,
+    pub(super) path_prefixes: Option<Vec<String>>,
+    pub(super) client_certificate: Option<String>,
+    pub(super) upstream: RawUpstream,
+    pub(super) body_limit: Option<String>,
+    #[serde(default)]
+    pub(super) public_paths: Vec<String>,
+    #[serde(default)]
+    pub(super) request_headers: RawHeaderRules,
+    #[serde(default)]
+    pub(super) response_headers: RawHeaderRules,
+    #[serde(default)]
+    pub(super) groups: Vec<String>,
+    #[serde(default)]
+    pub(super) tags: BTreeMap<String, String>,
+    pub(super) sensitivity: Option<String>,
+    #[serde(default)]
+    pub(super) allowed_origins: Vec<String>,
+    pub(super) encoded_slashes: Option<String>,
+    pub(super) path_parameters: Option<String>,
+    #[serde(default)]
+    pub(super) case_insensitive_paths: bool,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, expecting = "the keys of `upstream`, `url` at least")]
+pub(super) struct RawUpstream {
+    pub(super) url: String,
+    pub(super) server_name: Option<String>,
+    pub(super) ca: Option<String>,
+    pub(super) connect_timeout: Option<String>,
+    pub(super) read_timeout: Option<String>,
+    pub(super) write_timeout: Option<String>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, expecting = "`set` and `remove`")]
+pub(super) struct RawHeaderRules {
+    #[serde(default)]
+    pub(super) set: BTreeMap<String, String>,
+    #[serde(default)]
+    pub(super) remove: Vec<String>,
+}

@@ -1,0 +1,219 @@
+//! Who is in the demo? Two users with a laptop each, and the token of an admin.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
+use std::time::Duration;
+
+use certs::{Terms, VerifiedRequest};
+use directory::{
+    Actor, ActorKind, ApiTokenId, Command, DeviceId, Enroll, EnrollmentId, EnrollmentTokenId, GroupId, KeyStore,
+    MdmReport, NewApiToken, NewCertificate, NewDevice, NewEnrollmentToken, NewGroup, NewUser, OsVersion, Platform,
+    Posture, Revision, Scope, SecretHash, Timestamp, UserId,
+};
+use rcgen::{CertificateParams, KeyPair};
+
+use super::{DemoError, MDM, files};
+use crate::admin::Secret;
+use crate::auth::crl_url;
+use crate::private_file;
+use crate::world::World;
+
+const YEAR: Duration = Duration::from_hours(24 * 365);
+
+type Result<T> = std::result::Result<T, Box<dyn std::error::Error + Send + Sync>>;
+
+/// Makes users, devices and the admin's token, where they are not there yet.
+pub(super) fn create(world: &World, folder: &Path) -> std::result::Result<(), DemoError> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.map_err(files("cannot start a runtime".to_owned()))?;
+    runtime
+        .block_on(Maker { world, folder }.make())
+        .map_err(DemoError::People)
+}
+
+struct Maker<'a> {
+    world: &'a World,
+    folder: &'a Path,
+}
+
+impl Maker<'_> {
+    async fn make(&self) -> Result<()> {
+        self.make_admin_token().await?;
+        for name in ["employees", "finance", "admins"] {
+            if self.world.directory.snapshot().group_by_name(name).is_none() {
+                let group = NewGroup {
+                    id: GroupId::from_random(rand::random()),
+                    name: name.to_owned(),
+                    description: format!("Demo group {name}"),
+                };
+                self.submit(Command::CreateGroup(group), Vec::new()).await?;
+            }
+        }
+        self.make_user("alice", "Alice", "Archer", &["employees", "finance"])
+            .await?;
+        self.make_user("bob", "Bob", "Baker", &["employees"]).await?;
+        let alice = self.make_device("alice", "alice-laptop", Platform::Macos).await?;
+        self.make_device("bob", "bob-laptop", Platform::Linux).await?;
+        match alice {
+            Some(device) => self.report_managed(device).await,
+            None => Ok(()),
+        }
+    }
+
+    /// Keeps the token in the folder if it still opens the admin API, else makes a new one.
+    async fn make_admin_token(&self) -> Result<()> {
+        let file = self.folder.join("admin-token");
+        let now = self.now();
+        if let Ok(secret) = private_file::read(&file) {
+            let snapshot = self.world.directory.snapshot();
+            let known = snapshot.api_token_by_secret(&SecretHash::of(secret.trim()));
+            if known.is_some_and(|token| token.revoked.is_none() && now < token.ends) {
+                return Ok(());
+            }
+        }
+        let secret = Secret::api(rand::random());
+        let token = NewApiToken {
+            id: ApiTokenId::from_random(rand::random()),
+            name: "demo admin".to_owned(),
+            secret: secret.hash(),
+            scopes: Scope::ALL.iter().copied().collect::<BTreeSet<_>>(),
+            networks: vec!["127.0.0.0/8".parse()?, "::1/128".parse()?],
+            ends: now.plus(YEAR),
+            demo: true,
+        };
+        // Written first: a token that nobody can use is better than one that nobody knows.
+        private_file::write(&file, secret.reveal())?;
+        self.submit(Command::CreateApiToken(token), Vec::new()).await
+    }
+
+    async fn make_user(&self, login: &str, first: &str, last: &str, groups: &[&str]) -> Result<()> {
+        if self.world.directory.snapshot().user_by_login(login).is_some() {
+            return Ok(());
+        }
+        let user = UserId::from_random(rand::random());
+        let new = NewUser {
+            id: user,
+            login: login.to_owned(),
+            email: format!("{login}@example.com"),
+            first_name: first.to_owned(),
+            last_name: last.to_owned(),
+            user_type: "employee".to_owned(),
+            tags: Default::default(),
+        };
+        self.submit(Command::CreateUser(new), Vec::new()).await?;
+        for name in groups {
+            let group = self
+                .world
+                .directory
+                .snapshot()
+                .group_by_name(name)
+                .map(|group| group.id);
+            if let Some(group) = group {
+                self.submit(Command::AddMember { group, user }, Vec::new()).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Enrols a device with a new key, unless its certificate is there already; the device if it is new.
+    async fn make_device(&self, login: &str, name: &str, platform: Platform) -> Result<Option<DeviceId>> {
+        let certificate_file = self.folder.join("devices").join(format!("{name}.pem"));
+        if certificate_file.exists() {
+            return Ok(None);
+        }
+        let user = self
+            .world
+            .directory
+            .snapshot()
+            .user_by_login(login)
+            .map(|user| user.id)
+            .ok_or("the user is gone")?;
+        let secret = Secret::enrollment(rand::random()).hash();
+        let now = self.now();
+        let token = NewEnrollmentToken {
+            id: EnrollmentTokenId::from_random(rand::random()),
+            secret,
+            user,
+            device: None,
+            ends: now.plus(Duration::from_secs(60)),
+        };
+        self.submit(Command::CreateEnrollmentToken(token), Vec::new()).await?;
+        let device = DeviceId::from_random(rand::random());
+        let key = KeyPair::generate()?;
+        let request = CertificateParams::default().serialize_request(&key)?.pem()?;
+        let request = VerifiedRequest::parse_pem(&request)?;
+        let authority = &self.world.authority;
+        let terms = Terms {
+            now,
+            lifetime: YEAR,
+            random: rand::random(),
+        };
+        let url = crl_url(&self.world.setup.load(), authority);
+        let issued = authority.issue_device(&request, device, &terms, Some(&url))?;
+        let enroll = Enroll {
+            secret,
+            device: NewDevice {
+                id: device,
+                name: name.to_owned(),
+                platform,
+            },
+            enrollment: EnrollmentId::from_random(rand::random()),
+            key: request.key(),
+            key_store: KeyStore::Software,
+            certificate: NewCertificate {
+                fingerprint: issued.fingerprint,
+                serial: issued.serial.clone(),
+                issuer: authority.fingerprint(),
+                not_before: issued.not_before,
+                not_after: issued.not_after,
+            },
+        };
+        let chain = issued.pem() + &authority.certificate_pem();
+        self.submit(Command::Enroll(enroll), vec![(issued.fingerprint, issued.der)])
+            .await?;
+        private_file::write(&certificate_file.with_extension("key"), &key.serialize_pem())?;
+        fs::write(&certificate_file, chain)?;
+        Ok(Some(device))
+    }
+
+    async fn report_managed(&self, device: DeviceId) -> Result<()> {
+        let now = self.now();
+        let posture = Posture {
+            os: Some(OsVersion {
+                major: 15,
+                minor: 1,
+                patch: 0,
+            }),
+            disk_encrypted: Some(true),
+            screen_lock: Some(true),
+            firewall: Some(true),
+            ..Posture::default()
+        };
+        let report = MdmReport {
+            device,
+            source: MDM.to_owned(),
+            managed: true,
+            posture,
+            at: now,
+            ends: now.plus(YEAR),
+            version: Revision::default(),
+        };
+        self.submit(Command::ReportDevice(report), Vec::new()).await
+    }
+
+    async fn submit(&self, command: Command, certificates: Vec<(directory::Fingerprint, Vec<u8>)>) -> Result<()> {
+        let actor = Actor {
+            kind: ActorKind::System,
+            id: "demo".to_owned(),
+            display_name: "latchkey demo".to_owned(),
+            address: None,
+        };
+        self.world.directory.submit(command, actor, certificates).await?;
+        Ok(())
+    }
+
+    fn now(&self) -> Timestamp {
+        self.world.clock.now()
+    }
+}

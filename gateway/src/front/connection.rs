@@ -1,0 +1,21 @@
+//! What is known of one connection for as long as it lives?
+
+use std::net::IpAddr;
+
+use device_checks::LeafCertificate;
+
+use super::stream::Cut;
+
+/// The facts of a connection, fixed at the handshake.
+pub(crate) struct Connection {
+    /// Counts connections since the start.
+    pub(crate) id: u64,
+    /// Where the client is.
+    pub(crate) peer: IpAddr,
+    /// The server name the client asked for (RFC 6066, section 3), in lower case.
+    pub(crate) server_name: Option<Box<str>>,
+    /// The client certificate whose key the client proved to hold and whose chain was verified.
+    pub(crate) certificate: Option<LeafCertificate>,
+    /// Ends the connection from outside.
+    pub(crate) cut: Cut,
+}

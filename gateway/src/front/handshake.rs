@@ -1,0 +1,129 @@
+//! How does a TCP connection become one that Pingora serves? By a handshake of bounded number and time.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use async_trait::async_trait;
+use device_checks::{BadCertificate, LeafCertificate};
+use pingora::apps::ServerApp;
+use pingora::http::ResponseHeader;
+use pingora::protocols::l4::stream::Stream as TcpStream;
+use pingora::protocols::{GetSocketDigest, Stream};
+use pingora::server::ShutdownWatch;
+use tokio_rustls::LazyConfigAcceptor;
+use tokio_rustls::server::TlsStream;
+use tracing::debug;
+
+use super::connection::Connection;
+use super::limits::HandshakeLimits;
+use super::stream::{Cut, FrontStream};
+use super::trust::Trust;
+
+/// Stands before the proxy on every TCP connection and terminates TLS.
+pub(crate) struct Front<Inner> {
+    /// Server certificates and trust anchors; swapped while running.
+    pub(crate) trust: Arc<ArcSwap<Trust>>,
+    /// What serves the connection after the handshake.
+    pub(crate) inner: Arc<Inner>,
+    /// How many handshakes may be under way.
+    pub(crate) limits: HandshakeLimits,
+    /// How long one may take.
+    pub(crate) timeout: Duration,
+    /// Numbers the connections.
+    pub(crate) next_id: AtomicU64,
+}
+
+/// Says why a handshake came to nothing.
+#[derive(Debug, thiserror::Error)]
+enum HandshakeError {
+    #[error("too many handshakes under way from this source")]
+    TooMany,
+    #[error("the handshake took too long")]
+    TooLong,
+    #[error("the connection has no peer address")]
+    NoPeer,
+    #[error("reading the client hello")]
+    ClientHello(#[source] std::io::Error),
+    #[error("finishing the handshake")]
+    Finish(#[source] std::io::Error),
+    #[error("reading the client certificate")]
+    Certificate(#[source] BadCertificate),
+    #[error("building the connection's digest")]
+    Digest(#[source] Box<pingora::Error>),
+}
+
+impl<Inner> Front<Inner> {
+    async fn handshake(&self, tcp: Box<TcpStream>, peer: IpAddr) -> Result<FrontStream, HandshakeError> {
+        let _place = self.limits.enter(peer).await.ok_or(HandshakeError::TooMany)?;
+        let acceptor = LazyConfigAcceptor::new(rustls::server::Acceptor::default(), tcp);
+        let started = acceptor.await.map_err(HandshakeError::ClientHello)?;
+        let server_name = started
+            .client_hello()
+            .server_name()
+            .map(|name| name.to_ascii_lowercase().into_boxed_str());
+        let config = self.trust.load().server_config(server_name.as_deref());
+        let tls = started.into_stream(config).await.map_err(HandshakeError::Finish)?;
+        let connection = Connection {
+            id: self.next_id.fetch_add(1, Ordering::Relaxed),
+            peer,
+            server_name,
+            certificate: leaf_of(&tls)?,
+            cut: Cut::default(),
+        };
+        let head = ResponseHeader::build(200, Some(0)).map_err(HandshakeError::Digest)?;
+        Ok(FrontStream::new(tls, Arc::new(connection), head))
+    }
+
+    async fn bounded_handshake(&self, tcp: Box<TcpStream>) -> Result<FrontStream, HandshakeError> {
+        let peer = peer_of(&tcp).ok_or(HandshakeError::NoPeer)?;
+        tokio::time::timeout(self.timeout, self.handshake(tcp, peer))
+            .await
+            .unwrap_or(Err(HandshakeError::TooLong))
+    }
+}
+
+/// Counts and logs how a handshake went.
+fn noted(outcome: Result<FrontStream, HandshakeError>) -> Option<FrontStream> {
+    let word = match &outcome {
+        Ok(_) => "ok",
+        Err(HandshakeError::TooMany) => "limited",
+        Err(HandshakeError::TooLong) => "timeout",
+        Err(_) => "failed",
+    };
+    metrics::counter!("latchkey_handshakes_total", "outcome" => word).increment(1);
+    outcome
+        .inspect_err(|error| debug!(error = %crate::logs::Chain(error), "handshake refused"))
+        .ok()
+}
+
+#[async_trait]
+impl<Inner> ServerApp for Front<Inner>
+where
+    Inner: ServerApp + Send + Sync + 'static,
+{
+    async fn process_new(self: &Arc<Self>, stream: Stream, shutdown: &ShutdownWatch) -> Option<Stream> {
+        let tcp = stream.into_any().downcast::<TcpStream>().ok()?;
+        let stream = noted(self.bounded_handshake(tcp).await)?;
+        self.inner.process_new(Box::new(stream), shutdown).await
+    }
+
+    async fn cleanup(&self) {
+        // Wakes idle kept-alive connections at shutdown.
+        self.inner.cleanup().await;
+    }
+}
+
+fn peer_of(tcp: &TcpStream) -> Option<IpAddr> {
+    let address = tcp.get_socket_digest()?.peer_addr()?.as_inet()?.ip();
+    Some(address.to_canonical())
+}
+
+fn leaf_of(tls: &TlsStream<Box<TcpStream>>) -> Result<Option<LeafCertificate>, HandshakeError> {
+    let leaf = tls.get_ref().1.peer_certificates().and_then(<[_]>::first);
+    leaf.map(|leaf| LeafCertificate::parse(leaf.as_ref()))
+        .transpose()
+        .map_err(HandshakeError::Certificate)
+}

@@ -1,0 +1,250 @@
+//! What does Pingora read from and write to? A TLS stream that can be cut from outside and knows its connection.
+
+use std::fmt;
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use futures_util::task::AtomicWaker;
+use pingora::http::ResponseHeader;
+use pingora::protocols::l4::stream::Stream as TcpStream;
+use pingora::protocols::raw_connect::ProxyDigest;
+use pingora::protocols::tls::{SslDigest, TlsRef};
+use pingora::protocols::{
+    ALPN, GetProxyDigest, GetSocketDigest, GetTimingDigest, Peek, Shutdown, SocketDigest, Ssl, TimingDigest, UniqueID,
+    UniqueIDType,
+};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
+use tokio_rustls::server::TlsStream;
+
+use super::connection::Connection;
+use super::websocket::{CLOSE_POLICY_VIOLATION, FrameTracker};
+
+/// Ends a connection from outside its task: a flag, and the two wakers of whoever waits to read or to write.
+#[derive(Default)]
+pub(crate) struct Cut {
+    cut: AtomicBool,
+    websocket: AtomicBool,
+    reader: AtomicWaker,
+    writer: AtomicWaker,
+}
+
+impl Cut {
+    /// Lets every read and write from now on fail.
+    pub(crate) fn cut(&self) {
+        self.cut.store(true, Ordering::SeqCst);
+        self.reader.wake();
+        self.writer.wake();
+    }
+
+    /// Says that what is written next is the `101` head of a WebSocket.
+    pub(crate) fn begin_websocket(&self) {
+        self.websocket.store(true, Ordering::SeqCst);
+    }
+
+    /// Whether the connection has become a WebSocket.
+    pub(crate) fn is_websocket(&self) -> bool {
+        self.websocket.load(Ordering::SeqCst)
+    }
+
+    fn is_cut(&self) -> bool {
+        self.cut.load(Ordering::SeqCst)
+    }
+}
+
+/// The stream handed to Pingora: TLS over TCP, with the facts of the connection on it.
+pub(crate) struct FrontStream {
+    tls: TlsStream<Box<TcpStream>>,
+    connection: Arc<Connection>,
+    tls_digest: Arc<SslDigest>,
+    proxy_digest: Arc<ProxyDigest>,
+    alpn: Option<ALPN>,
+    unflushed: bool,
+    frames: FrameTracker,
+    tracking: bool,
+}
+
+impl FrontStream {
+    /// Wraps a finished handshake.
+    pub(crate) fn new(tls: TlsStream<Box<TcpStream>>, connection: Arc<Connection>, head: ResponseHeader) -> Self {
+        let session = tls.get_ref().1;
+        let alpn = match session.alpn_protocol() {
+            Some(b"h2") => Some(ALPN::H2),
+            Some(b"http/1.1") => Some(ALPN::H1),
+            _ => None,
+        };
+        let cipher = session
+            .negotiated_cipher_suite()
+            .and_then(|suite| suite.suite().as_str())
+            .unwrap_or_default();
+        let version = session
+            .protocol_version()
+            .and_then(|version| version.as_str())
+            .unwrap_or_default();
+        let fingerprint = connection
+            .certificate
+            .as_ref()
+            .map(|leaf| leaf.fingerprint.0.to_vec())
+            .unwrap_or_default();
+        // `SslDigestExtension::set` is not public in Pingora 0.9.1; the proxy digest's user data is the one public
+        // per-connection slot that reaches the hooks for HTTP/1 and HTTP/2 alike.
+        let proxy_digest = ProxyDigest::new(Box::new(head), Some(Box::new(connection.clone())));
+        Self {
+            tls_digest: Arc::new(SslDigest::new(cipher, version, None, None, fingerprint)),
+            proxy_digest: Arc::new(proxy_digest),
+            tls,
+            connection,
+            alpn,
+            unflushed: false,
+            frames: FrameTracker::default(),
+            tracking: false,
+        }
+    }
+
+    /// Fails if the connection was cut; tells a WebSocket client why, if that is possible without waiting.
+    fn refuse_if_cut(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
+        if !self.connection.cut.is_cut() {
+            return Ok(());
+        }
+        if self.frames.at_boundary()
+            && let Poll::Ready(Ok(written)) = Pin::new(&mut self.tls).poll_write(cx, &CLOSE_POLICY_VIOLATION)
+        {
+            self.frames
+                .wrote(CLOSE_POLICY_VIOLATION.get(..written).unwrap_or_default());
+            // One more byte would follow the close frame: never look for a boundary again.
+            self.frames = FrameTracker::default();
+            let _ = Pin::new(&mut self.tls).poll_flush(cx);
+        }
+        Err(io::Error::new(
+            io::ErrorKind::ConnectionAborted,
+            "cut: no longer allowed",
+        ))
+    }
+
+    fn note_written(&mut self, bytes: &[u8]) {
+        if !self.tracking && self.connection.cut.is_websocket() {
+            self.tracking = true;
+            self.frames.begin();
+        }
+        self.frames.wrote(bytes);
+    }
+}
+
+impl AsyncRead for FrontStream {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        self.refuse_if_cut(cx)?;
+        let read = Pin::new(&mut self.tls).poll_read(cx, buffer);
+        if read.is_pending() {
+            // Pingora does not flush an HTTP/1 answer with Content-Length before its end, but polls the read side
+            // whenever it waits: flushing here keeps head and body together and still never holds bytes back.
+            if self.unflushed && Pin::new(&mut self.tls).poll_flush(cx)?.is_ready() {
+                self.unflushed = false;
+            }
+            self.connection.cut.reader.register(cx.waker());
+            self.refuse_if_cut(cx)?;
+        }
+        read
+    }
+}
+
+impl AsyncWrite for FrontStream {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        self.refuse_if_cut(cx)?;
+        self.unflushed = true;
+        let written = Pin::new(&mut self.tls).poll_write(cx, bytes);
+        match &written {
+            Poll::Ready(Ok(length)) => self.note_written(bytes.get(..*length).unwrap_or_default()),
+            Poll::Ready(Err(_)) => {}
+            Poll::Pending => {
+                self.connection.cut.writer.register(cx.waker());
+                self.refuse_if_cut(cx)?;
+            }
+        }
+        written
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.refuse_if_cut(cx)?;
+        let flushed = Pin::new(&mut self.tls).poll_flush(cx);
+        if flushed.is_ready() {
+            self.unflushed = false;
+        } else {
+            self.connection.cut.writer.register(cx.waker());
+            self.refuse_if_cut(cx)?;
+        }
+        flushed
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.tls).poll_shutdown(cx)
+    }
+}
+
+impl fmt::Debug for FrontStream {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "FrontStream({})", self.connection.id)
+    }
+}
+
+#[async_trait]
+impl Shutdown for FrontStream {
+    async fn shutdown(&mut self) {
+        let _ = AsyncWriteExt::shutdown(self).await;
+    }
+}
+
+impl UniqueID for FrontStream {
+    fn id(&self) -> UniqueIDType {
+        self.tls.get_ref().0.id()
+    }
+}
+
+impl Ssl for FrontStream {
+    fn get_ssl(&self) -> Option<&TlsRef> {
+        None
+    }
+
+    fn get_ssl_digest(&self) -> Option<Arc<SslDigest>> {
+        Some(self.tls_digest.clone())
+    }
+
+    fn selected_alpn_proto(&self) -> Option<ALPN> {
+        self.alpn.clone()
+    }
+}
+
+impl GetTimingDigest for FrontStream {
+    fn get_timing_digest(&self) -> Vec<Option<TimingDigest>> {
+        self.tls.get_ref().0.get_timing_digest()
+    }
+
+    fn get_read_pending_time(&self) -> Duration {
+        self.tls.get_ref().0.get_read_pending_time()
+    }
+
+    fn get_write_pending_time(&self) -> Duration {
+        self.tls.get_ref().0.get_write_pending_time()
+    }
+}
+
+impl GetProxyDigest for FrontStream {
+    fn get_proxy_digest(&self) -> Option<Arc<ProxyDigest>> {
+        Some(self.proxy_digest.clone())
+    }
+}
+
+impl GetSocketDigest for FrontStream {
+    fn get_socket_digest(&self) -> Option<Arc<SocketDigest>> {
+        self.tls.get_ref().0.get_socket_digest()
+    }
+
+    fn set_socket_digest(&mut self, digest: SocketDigest) {
+        self.tls.get_mut().0.set_socket_digest(digest);
+    }
+}
+
+impl Peek for FrontStream {}

@@ -1,0 +1,240 @@
+//! Which certificate does the gateway show, and whose does it ask for? Per server name, swapped while running.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use rustls::crypto::CryptoProvider;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use rustls::server::{ClientHello, NoServerSessionStorage, ResolvesServerCert, VerifierBuilderError};
+use rustls::sign::CertifiedKey;
+use rustls::{RootCertStore, ServerConfig, SupportedProtocolVersion};
+
+use super::verifier::DeviceVerifier;
+use crate::config::{ClientCertificate, Config, Host, KeyPairFiles, TlsVersion};
+
+/// Server certificates and client trust as of one load.
+pub(crate) struct Trust {
+    off: Arc<ServerConfig>,
+    optional: Arc<ServerConfig>,
+    required: Arc<ServerConfig>,
+    modes: HashMap<String, ClientCertificate>,
+    wildcard_modes: HashMap<String, ClientCertificate>,
+}
+
+/// Says why TLS cannot be set up.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum TrustError {
+    /// A PEM file cannot be read.
+    #[error("expected certificates and their private key in PEM in `{}`", file.display())]
+    Pem {
+        /// The file.
+        file: PathBuf,
+        /// What is wrong with it.
+        #[source]
+        source: rustls::pki_types::pem::Error,
+    },
+    /// Certificate and key do not belong together, or the key is of no known kind.
+    #[error("expected the private key of the certificate in `{}`", file.display())]
+    KeyMismatch {
+        /// The certificate's file.
+        file: PathBuf,
+        /// What is wrong with it.
+        #[source]
+        source: rustls::Error,
+    },
+    /// No certificate covers a host.
+    #[error("no certificate under `tls.server_certificates` names the host `{host}`")]
+    Uncovered {
+        /// The host.
+        host: String,
+    },
+    /// There is no certificate.
+    #[error("expected at least one certificate under `tls.server_certificates`")]
+    NoCertificate,
+    /// A CA certificate cannot be a trust anchor.
+    #[error("expected CA certificates to trust")]
+    Anchor(#[source] rustls::Error),
+    /// The verifier cannot be built.
+    #[error("setting up the verification of client certificates")]
+    Verifier(#[source] VerifierBuilderError),
+    /// rustls refuses the settings.
+    #[error("setting up TLS")]
+    Settings(#[source] rustls::Error),
+}
+
+impl Trust {
+    /// Reads the server certificates, and trusts client certificates that end in one of the anchors.
+    ///
+    /// # Errors
+    /// If a file is not as expected, or a host has no certificate.
+    pub(crate) fn load(config: &Config, anchors: &[Vec<u8>]) -> Result<Self, TrustError> {
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let certificates = Arc::new(ServerCertificates::load(config, &provider)?);
+        let mut roots = RootCertStore::empty();
+        for anchor in anchors {
+            roots
+                .add(CertificateDer::from(anchor.as_slice()))
+                .map_err(TrustError::Anchor)?;
+        }
+        let roots = Arc::new(roots);
+        let verified = |required| {
+            DeviceVerifier::new(roots.clone(), provider.clone(), required)
+                .map(Arc::new)
+                .map_err(TrustError::Verifier)
+        };
+        let versions: &[&SupportedProtocolVersion] = match config.tls.minimum_version {
+            TlsVersion::V1_3 => &[&rustls::version::TLS13],
+            TlsVersion::V1_2 => &[&rustls::version::TLS13, &rustls::version::TLS12],
+        };
+        let build = |verifier: Option<Arc<DeviceVerifier>>| {
+            let builder = ServerConfig::builder_with_provider(provider.clone())
+                .with_protocol_versions(versions)
+                .map_err(TrustError::Settings)?;
+            let builder = match verifier {
+                Some(verifier) => builder.with_client_cert_verifier(verifier),
+                None => builder.with_no_client_auth(),
+            };
+            Ok(Arc::new(hardened(builder.with_cert_resolver(certificates.clone()))))
+        };
+        let (modes, wildcard_modes) = modes(config);
+        Ok(Self {
+            off: build(None)?,
+            optional: build(Some(verified(false)?))?,
+            required: build(Some(verified(true)?))?,
+            modes,
+            wildcard_modes,
+        })
+    }
+
+    /// The settings for a server name; without one, or for one that nobody answers to, the strictest.
+    pub(crate) fn server_config(&self, server_name: Option<&str>) -> Arc<ServerConfig> {
+        let mode = server_name.and_then(|name| {
+            let parent = || self.wildcard_modes.get(name.split_once('.')?.1);
+            self.modes.get(name).or_else(parent).copied()
+        });
+        match mode {
+            Some(ClientCertificate::Off) => self.off.clone(),
+            Some(ClientCertificate::Optional) => self.optional.clone(),
+            Some(ClientCertificate::Required) | None => self.required.clone(),
+        }
+    }
+}
+
+/// No resumption (rustls resumes without asking the verifier again) and no 0-RTT.
+fn hardened(mut config: ServerConfig) -> ServerConfig {
+    config.session_storage = Arc::new(NoServerSessionStorage {});
+    config.send_tls13_tickets = 0;
+    config.max_early_data_size = 0;
+    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    config
+}
+
+/// Which hosts ask for a client certificate, exact names and the parents of wildcards. The auth and admin hosts do not.
+fn modes(config: &Config) -> (HashMap<String, ClientCertificate>, HashMap<String, ClientCertificate>) {
+    use crate::config::HostPattern;
+    let mut exact = HashMap::new();
+    let mut wildcard = HashMap::new();
+    for application in config.applications() {
+        for host in &application.hosts {
+            match host {
+                HostPattern::Exact(name) => exact.insert(name.to_string(), application.client_certificate),
+                HostPattern::Wildcard(parent) => wildcard.insert(parent.to_string(), application.client_certificate),
+            };
+        }
+    }
+    for own in [&config.hosts.auth, &config.hosts.admin] {
+        if matches!(config.host(own.as_str()), Some(Host::Auth | Host::Admin)) {
+            exact.insert(own.to_string(), ClientCertificate::Off);
+        }
+    }
+    (exact, wildcard)
+}
+
+/// The server certificates, and which of them the configured hosts get; found once, not at each handshake.
+#[derive(Debug)]
+struct ServerCertificates {
+    certificates: Vec<(CertificateDer<'static>, Arc<CertifiedKey>)>,
+    by_host: HashMap<String, Arc<CertifiedKey>>,
+}
+
+impl ServerCertificates {
+    fn load(config: &Config, provider: &CryptoProvider) -> Result<Self, TrustError> {
+        let files = &config.tls.server_certificates;
+        let certificates = files
+            .iter()
+            .map(|files| load_pair(files, provider))
+            .collect::<Result<Vec<_>, _>>()?;
+        let mut loaded = Self {
+            certificates,
+            by_host: HashMap::new(),
+        };
+        loaded.certificates.first().ok_or(TrustError::NoCertificate)?;
+        loaded.assign(config)?;
+        Ok(loaded)
+    }
+
+    /// Finds each configured host its certificate; one without is an error.
+    fn assign(&mut self, config: &Config) -> Result<(), TrustError> {
+        use crate::config::HostPattern;
+        let own = [config.hosts.auth.to_string(), config.hosts.admin.to_string()];
+        let hosts = config
+            .applications()
+            .iter()
+            .flat_map(|application| &application.hosts)
+            .map(|host| match host {
+                HostPattern::Exact(name) => name.to_string(),
+                // Any one label stands for all of them.
+                HostPattern::Wildcard(parent) => format!("any.{parent}"),
+            });
+        for host in hosts.chain(own) {
+            let certificate = self.covering(&host).cloned();
+            let certificate = certificate.ok_or_else(|| TrustError::Uncovered { host: host.clone() })?;
+            self.by_host.insert(host, certificate);
+        }
+        Ok(())
+    }
+
+    fn covering(&self, host: &str) -> Option<&Arc<CertifiedKey>> {
+        let name = ServerName::try_from(host).ok()?;
+        let covers = |leaf: &CertificateDer<'_>| {
+            webpki::EndEntityCert::try_from(leaf).is_ok_and(|leaf| leaf.verify_is_valid_for_subject_name(&name).is_ok())
+        };
+        self.certificates
+            .iter()
+            .find(|(leaf, _)| covers(leaf))
+            .map(|(_, key)| key)
+    }
+}
+
+impl ResolvesServerCert for ServerCertificates {
+    fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        let covering = hello
+            .server_name()
+            .and_then(|name| self.by_host.get(name).or_else(|| self.covering(name)));
+        covering
+            .or_else(|| self.certificates.first().map(|(_, key)| key))
+            .cloned()
+    }
+}
+
+fn load_pair(
+    files: &KeyPairFiles,
+    provider: &CryptoProvider,
+) -> Result<(CertificateDer<'static>, Arc<CertifiedKey>), TrustError> {
+    let unreadable = |file: &Path| {
+        let file = file.to_owned();
+        move |source| TrustError::Pem { file, source }
+    };
+    let chain: Vec<_> = CertificateDer::pem_file_iter(&files.certificate)
+        .and_then(Iterator::collect)
+        .map_err(unreadable(&files.certificate))?;
+    let key = PrivateKeyDer::from_pem_file(&files.key).map_err(unreadable(&files.key))?;
+    let leaf = chain.first().cloned().ok_or(TrustError::NoCertificate)?;
+    let pair = CertifiedKey::from_der(chain, key, provider).map_err(|source| TrustError::KeyMismatch {
+        file: files.certificate.clone(),
+        source,
+    })?;
+    Ok((leaf, Arc::new(pair)))
+}

@@ -1,0 +1,141 @@
+//! How are the gateway's own hosts answered? By axum, in-process, after the same steps as every other request.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::Request;
+use http::{HeaderValue, StatusCode, header};
+use http_body_util::BodyExt;
+use pingora::http::ResponseHeader;
+use pingora::proxy::Session;
+use pingora::{Error, ErrorType};
+use tower::ServiceExt;
+
+use crate::request::{Arrived, Asked, Denial, Site, View, deny};
+use crate::world::World;
+use crate::{admin, auth};
+
+/// The gateway's own hosts.
+pub(crate) struct Hosts {
+    auth: Router,
+    admin: Router,
+}
+
+/// The largest body taken, in bytes.
+const BODY_LIMIT: usize = 64 * 1024;
+
+impl Hosts {
+    /// Sets up the routes.
+    pub(crate) fn new(world: &Arc<World>) -> Self {
+        Self {
+            auth: auth::router(world.clone()),
+            admin: admin::router(world.clone()),
+        }
+    }
+
+    /// Authenticates, records and answers a request to one of the gateway's own hosts.
+    pub(crate) async fn serve(
+        &self,
+        world: &World,
+        session: &mut Session,
+        arrived: &Arc<Arrived>,
+        view: &View,
+    ) -> pingora::Result<()> {
+        let asked = Asked {
+            request_id: &arrived.id,
+            browser: false,
+            sign_in: None,
+        };
+        let caller = match &arrived.site {
+            Site::Admin => {
+                let headers = &session.req_header().headers;
+                let caller = admin::authenticate(headers, arrived.connection.peer, &view.directory, view.now);
+                world.record_own(arrived, view, caller.as_ref().map(drop).ok_or(&Denial::TokenRefused));
+                caller
+            }
+            Site::Auth | Site::Application(_) => {
+                world.record_own(arrived, view, Ok(()));
+                None
+            }
+        };
+        let Some(body) = read_body(session).await? else {
+            return deny(session, &Denial::BodyTooLarge, &asked).await;
+        };
+        let mut request = Request::from_parts(session.req_header().as_owned_parts(), Body::from(body));
+        request.extensions_mut().insert(arrived.clone());
+        let router = match &arrived.site {
+            Site::Admin => {
+                if let Some(caller) = caller {
+                    request.extensions_mut().insert(Arc::new(caller));
+                }
+                &self.admin
+            }
+            Site::Auth | Site::Application(_) => &self.auth,
+        };
+        let answer = router
+            .clone()
+            .oneshot(request)
+            .await
+            .unwrap_or_else(|never| match never {});
+        write_answer(session, answer, &arrived.id).await
+    }
+}
+
+/// Reads the whole body, or nothing if it is too large.
+async fn read_body(session: &mut Session) -> pingora::Result<Option<Vec<u8>>> {
+    let mut body = Vec::new();
+    while let Some(part) = session.read_request_body().await? {
+        if body.len() + part.len() > BODY_LIMIT {
+            session.set_keepalive(None);
+            return Ok(None);
+        }
+        body.extend_from_slice(&part);
+    }
+    Ok(Some(body))
+}
+
+async fn write_answer(session: &mut Session, answer: http::Response<Body>, request_id: &str) -> pingora::Result<()> {
+    let (parts, mut body) = answer.into_parts();
+    let bodiless = session.req_header().method == http::Method::HEAD || parts.status == StatusCode::NO_CONTENT;
+    let mut head: ResponseHeader = parts.into();
+    head.set_version(http::Version::HTTP_11);
+    if !head.headers.contains_key(header::CONTENT_LENGTH) && !bodiless {
+        head.insert_header(header::TRANSFER_ENCODING, "chunked")?;
+    }
+    for (name, value) in DEFAULTS {
+        if !head.headers.contains_key(&name) {
+            head.insert_header(name, value)?;
+        }
+    }
+    head.insert_header(
+        "x-request-id",
+        HeaderValue::from_str(request_id).or_else(|_| broken("request id"))?,
+    )?;
+    session.write_response_header(Box::new(head), bodiless).await?;
+    if bodiless {
+        return Ok(());
+    }
+    while let Some(frame) = body.frame().await {
+        let frame = frame.or_else(|_| broken("answer"))?;
+        if let Ok(part) = frame.into_data() {
+            session.write_response_body(Some(part), false).await?;
+        }
+    }
+    session.write_response_body(None, true).await
+}
+
+fn broken<T>(what: &'static str) -> pingora::Result<T> {
+    Error::e_explain(ErrorType::InternalError, what)
+}
+
+/// What every answer of our own carries unless it says otherwise.
+const DEFAULTS: [(header::HeaderName, &str); 4] = [
+    (header::CACHE_CONTROL, "no-store"),
+    (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+    (header::REFERRER_POLICY, "no-referrer"),
+    (
+        header::CONTENT_SECURITY_POLICY,
+        "default-src 'none'; frame-ancestors 'none'",
+    ),
+];

@@ -1,0 +1,234 @@
+//! What do the files say? Everything that a running gateway reads from them, at start and again when they change.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use certs::{Authority, BadAnchors, BadCrl, ForeignCrl, LoadError, Purpose};
+use directory::Timestamp;
+use policies::{CacheLimits, Decider, LoadErrors, PolicyFile, PolicySet};
+
+use crate::config::{self, Config, ConfigErrors};
+use crate::front::{Trust, TrustError};
+use crate::private_file::{self, PrivateFileError};
+use crate::setup::{Setup, SetupError};
+
+/// The configuration and what it names, but for the policies.
+pub(crate) struct Loaded {
+    /// The configuration, ready to use.
+    pub(crate) setup: Setup,
+    /// Server certificates and trust anchors.
+    pub(crate) trust: Trust,
+    /// The CA of the device certificates.
+    pub(crate) authority: Authority,
+}
+
+/// Says why the gateway cannot run as it is told to.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum LoadFailure {
+    /// The configuration is not as expected.
+    #[error(transparent)]
+    Config(#[from] ConfigErrors),
+    /// An application cannot be served.
+    #[error(transparent)]
+    Setup(#[from] SetupError),
+    /// TLS cannot be set up.
+    #[error(transparent)]
+    Trust(#[from] TrustError),
+    /// A private key cannot be used.
+    #[error(transparent)]
+    Key(#[from] PrivateFileError),
+    /// A file cannot be read.
+    #[error("cannot read `{}`", file.display())]
+    Unreadable {
+        /// The file.
+        file: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// The CA of the device certificates cannot be used.
+    #[error("tls.device_certificate_authority: `{}`", file.display())]
+    Authority {
+        /// Its certificate.
+        file: PathBuf,
+        /// Why.
+        #[source]
+        source: LoadError,
+    },
+    /// A trusted CA cannot be used.
+    #[error("tls.client_certificate_authorities: `{}`", file.display())]
+    Anchors {
+        /// The file.
+        file: PathBuf,
+        /// Why.
+        #[source]
+        source: BadAnchors,
+    },
+    /// A CA's time has not come, or is over.
+    #[error("the CA in `{}` is valid from {not_before} to {not_after} only", file.display())]
+    OutOfTime {
+        /// The file.
+        file: PathBuf,
+        /// From when on.
+        not_before: Timestamp,
+        /// Until when.
+        not_after: Timestamp,
+    },
+    /// A revocation list cannot be trusted.
+    #[error("tls.client_certificate_authorities: the revocation list `{}`", file.display())]
+    Crl {
+        /// The file.
+        file: PathBuf,
+        /// Why.
+        #[source]
+        source: BadCrl,
+    },
+    /// A CA of the demo stands in another configuration.
+    #[error(
+        "`{}` was made by the demo, and everybody can make its like: expected a CA of your own (or `demo: true`)",
+        file.display()
+    )]
+    DemoMaterial {
+        /// The file.
+        file: PathBuf,
+    },
+    /// The policies are not fit to decide.
+    #[error(transparent)]
+    Policies(#[from] LoadErrors),
+    /// There is no policy file.
+    #[error("policies: `{}` has no .cedar file", folder.display())]
+    NoPolicies {
+        /// The folder.
+        folder: PathBuf,
+    },
+}
+
+/// Reads the configuration and everything that it names, but for the policies.
+///
+/// # Errors
+/// If anything is not as expected: the gateway then does not start, or goes on with what it had.
+pub(crate) fn load(config: &Path, now: Timestamp) -> Result<Loaded, LoadFailure> {
+    let config = config::load(config)?;
+    let authority = load_authority(&config, now)?;
+    let mut anchors = vec![authority.certificate_der().to_vec()];
+    for trusted in &config.tls.client_authorities {
+        let file = &trusted.certificate;
+        let found = certs::read_anchors(&read(file)?, Purpose::Device).map_err(|source| LoadFailure::Anchors {
+            file: file.clone(),
+            source,
+        })?;
+        for anchor in found {
+            check_time(file, anchor.not_before, anchor.not_after, now)?;
+            check_demo(file, anchor.demo, &config)?;
+            if let Some(crl) = &trusted.crl {
+                let bytes = std::fs::read(crl).map_err(|source| unreadable(crl, source))?;
+                ForeignCrl::verify(&bytes, &anchor.der, now).map_err(|source| LoadFailure::Crl {
+                    file: crl.clone(),
+                    source,
+                })?;
+            }
+            anchors.push(anchor.der.to_vec());
+        }
+    }
+    check_server_certificates(&config)?;
+    let trust = Trust::load(&config, &anchors)?;
+    Ok(Loaded {
+        setup: Setup::new(config)?,
+        trust,
+        authority,
+    })
+}
+
+/// Reads and validates the policies of a folder.
+///
+/// # Errors
+/// If there are none, or any of them is not fit to decide.
+pub(crate) fn load_policies(folder: &Path) -> Result<Decider, LoadFailure> {
+    Ok(Decider::new(
+        Arc::new(PolicySet::load(&read_policies(folder)?)?),
+        CacheLimits::default(),
+    ))
+}
+
+/// Reads the `.cedar` files of a folder.
+///
+/// # Errors
+/// If there are none, or one cannot be read.
+pub(crate) fn read_policies(folder: &Path) -> Result<Vec<PolicyFile>, LoadFailure> {
+    let entries = std::fs::read_dir(folder).map_err(|source| unreadable(folder, source))?;
+    let mut files = Vec::new();
+    for entry in entries {
+        let path = entry.map_err(|source| unreadable(folder, source))?.path();
+        if path.extension().is_some_and(|extension| extension == "cedar") {
+            files.push(PolicyFile {
+                name: path.display().to_string(),
+                text: read(&path)?,
+            });
+        }
+    }
+    if files.is_empty() {
+        Err(LoadFailure::NoPolicies {
+            folder: folder.to_owned(),
+        })
+    } else {
+        Ok(files)
+    }
+}
+
+fn load_authority(config: &Config, now: Timestamp) -> Result<Authority, LoadFailure> {
+    let files = &config.tls.device_authority;
+    let key = private_file::read(&files.key)?;
+    let authority = Authority::load(&read(&files.certificate)?, &key).map_err(|source| LoadFailure::Authority {
+        file: files.certificate.clone(),
+        source,
+    })?;
+    check_time(&files.certificate, authority.not_before(), authority.not_after(), now)?;
+    check_demo(&files.certificate, authority.is_demo(), config)?;
+    Ok(authority)
+}
+
+/// Server keys are secrets too, and the demo's server certificates are the demo's only.
+fn check_server_certificates(config: &Config) -> Result<(), LoadFailure> {
+    use rustls::pki_types::CertificateDer;
+    use rustls::pki_types::pem::PemObject;
+    for files in &config.tls.server_certificates {
+        private_file::read(&files.key)?;
+        let text = read(&files.certificate)?;
+        let demo = CertificateDer::pem_slice_iter(text.as_bytes())
+            .flatten()
+            .any(|der| certs::is_demo(&der));
+        check_demo(&files.certificate, demo, config)?;
+    }
+    Ok(())
+}
+
+fn check_time(file: &Path, not_before: Timestamp, not_after: Timestamp, now: Timestamp) -> Result<(), LoadFailure> {
+    if now < not_before || now > not_after {
+        return Err(LoadFailure::OutOfTime {
+            file: file.to_owned(),
+            not_before,
+            not_after,
+        });
+    }
+    Ok(())
+}
+
+fn check_demo(file: &Path, demo: bool, config: &Config) -> Result<(), LoadFailure> {
+    if demo && !config.demo {
+        Err(LoadFailure::DemoMaterial { file: file.to_owned() })
+    } else {
+        Ok(())
+    }
+}
+
+fn read(file: &Path) -> Result<String, LoadFailure> {
+    std::fs::read_to_string(file).map_err(|source| unreadable(file, source))
+}
+
+fn unreadable(file: &Path, source: io::Error) -> LoadFailure {
+    LoadFailure::Unreadable {
+        file: file.to_owned(),
+        source,
+    }
+}

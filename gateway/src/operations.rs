@@ -1,0 +1,67 @@
+//! How does an operator see how it goes? Metrics, liveness and readiness on a listener of their own.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use axum::Router;
+use axum::extract::State;
+use axum::response::IntoResponse;
+use axum::routing::get;
+use http::StatusCode;
+use metrics_exporter_prometheus::PrometheusHandle;
+
+/// What the operations listener answers with.
+#[derive(Clone)]
+pub(crate) struct Operations {
+    /// Renders the metrics.
+    pub(crate) metrics: PrometheusHandle,
+    /// Whether requests are accepted.
+    pub(crate) ready: Arc<AtomicBool>,
+}
+
+/// The routes: `/metrics` (Prometheus text format), `/healthz` and `/readyz`.
+pub(crate) fn router(operations: Operations) -> Router {
+    Router::new()
+        .route(
+            "/metrics",
+            get(|State(operations): State<Operations>| async move { operations.metrics.render() }),
+        )
+        .route("/healthz", get(|| async { "ok\n" }))
+        .route("/readyz", get(ready))
+        .with_state(operations)
+}
+
+async fn ready(State(operations): State<Operations>) -> impl IntoResponse {
+    if operations.ready.load(Ordering::Relaxed) {
+        (StatusCode::OK, "ready\n")
+    } else {
+        (StatusCode::SERVICE_UNAVAILABLE, "not ready\n")
+    }
+}
+
+/// Says what the metrics mean.
+pub(crate) fn describe() {
+    metrics::describe_counter!("latchkey_decisions_total", "Decisions by code; `allowed` passes.");
+    metrics::describe_counter!(
+        "latchkey_cuts_total",
+        "Requests under way that were cut because their decision turned."
+    );
+    metrics::describe_counter!("latchkey_handshakes_total", "TLS handshakes by outcome.");
+    metrics::describe_counter!(
+        "latchkey_reloads_total",
+        "Reloads by what and outcome; `kept` means the last good one stays."
+    );
+    metrics::describe_gauge!(
+        "latchkey_policies_stale",
+        "1 while the policy files on disk are not fit and older ones decide."
+    );
+    metrics::describe_counter!(
+        "latchkey_decision_log_waits_total",
+        "Times that a request waited for the decision log."
+    );
+    metrics::describe_counter!(
+        "latchkey_decision_log_errors_total",
+        "Failed writes to the decision log."
+    );
+    metrics::describe_counter!("latchkey_enrollments_total", "Refused enrolments by outcome.");
+}

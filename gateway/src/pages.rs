@@ -1,0 +1,86 @@
+//! What does a person see who is not let through? One page, without scripts, under a strict content security policy.
+
+use std::sync::LazyLock;
+
+use askama::Template;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use sha2::{Digest, Sha256};
+
+/// A page that says what happened and what helps.
+#[derive(Template)]
+#[template(path = "message.html")]
+pub(crate) struct Message<'a> {
+    /// What happened, in a few words.
+    pub(crate) title: &'a str,
+    /// What happened and what helps.
+    pub(crate) detail: &'a str,
+    /// Why, where policies said no.
+    pub(crate) reasons: &'a [PageReason<'a>],
+    /// Where to go from here.
+    pub(crate) link: Option<Link<'a>>,
+    /// The denial's code; empty where there is none.
+    pub(crate) code: &'a str,
+    /// The request's id.
+    pub(crate) request_id: &'a str,
+    /// The style sheet.
+    pub(crate) css: &'static str,
+}
+
+/// One reason, for a person.
+pub(crate) struct PageReason<'a> {
+    /// What the policy says.
+    pub(crate) message: &'a str,
+    /// What would help.
+    pub(crate) help: Option<String>,
+    /// The policy's id.
+    pub(crate) policy: &'a str,
+}
+
+/// Where to go from here.
+pub(crate) struct Link<'a> {
+    /// The address.
+    pub(crate) href: &'a str,
+    /// What it says.
+    pub(crate) text: &'a str,
+}
+
+impl<'a> Message<'a> {
+    /// A page with a title and a sentence.
+    pub(crate) fn new(title: &'a str, detail: &'a str, request_id: &'a str) -> Self {
+        Self {
+            title,
+            detail,
+            reasons: &[],
+            link: None,
+            code: "",
+            request_id,
+            css: CSS,
+        }
+    }
+}
+
+/// What the browser may do with our pages: show them, with this style and nothing else.
+pub(crate) fn content_security_policy() -> &'static str {
+    &CONTENT_SECURITY_POLICY
+}
+
+const CSS: &str = include_str!("../templates/page.css");
+
+static CONTENT_SECURITY_POLICY: LazyLock<String> = LazyLock::new(|| {
+    let hash = STANDARD.encode(Sha256::digest(CSS));
+    format!(
+        "default-src 'none'; style-src 'sha256-{hash}'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    )
+});
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_shown_is_escaped() {
+        let page = Message::new("<b>", "a & b", "id").render().unwrap();
+        assert!(!page.contains("<b>") && page.contains("a &#38; b"));
+    }
+}

@@ -1,0 +1,428 @@
+//! How do Pingora's hooks call the steps of a request? Each in a few lines.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use http::{StatusCode, header};
+use pingora::apps::{HttpServerApp, HttpServerOptions, ReusedHttpStream};
+use pingora::http::{RequestHeader, ResponseHeader};
+use pingora::protocols::http::ServerSession;
+use pingora::protocols::http::v2::server::H2Options;
+use pingora::proxy::{FailToProxy, HttpProxy, ProxyHttp, Session};
+use pingora::server::ShutdownWatch;
+use pingora::upstreams::peer::HttpPeer;
+use pingora::{Error, ErrorSource, ErrorType};
+use tracing::{error, warn};
+
+use crate::front::Connection;
+use crate::hosts::Hosts;
+use crate::live::{Registration, Scope};
+use crate::logs::Chain;
+use crate::request::{
+    Arrival, Arrived, Asked, Decision, Denial, Fault, Permit, Record, Refused, Site, Verdict, View, decide, deny,
+    drop_nominated, fail, is_websocket, prepare, prepare_answer,
+};
+use crate::setup::Served;
+use crate::upstream::Upstreams;
+use crate::world::{JUDGED_AGAIN, World};
+
+/// The gateway as Pingora's proxy calls it.
+pub(crate) struct Gateway {
+    /// What every request reads.
+    pub(crate) world: Arc<World>,
+    /// The gateway's own hosts.
+    pub(crate) hosts: Hosts,
+    /// Where applications are.
+    pub(crate) upstreams: Upstreams,
+}
+
+/// What one request carries from hook to hook.
+pub(crate) struct Context {
+    scope: Arc<Scope>,
+    arrived: Option<Arc<Arrived>>,
+    permit: Option<Permit>,
+    /// Keeps the request in the table of live ones until it ends.
+    _registration: Option<Registration>,
+    received: u64,
+}
+
+tokio::task_local! {
+    /// The scope of the request that this task serves; set before Pingora makes the context.
+    static SCOPE: Arc<Scope>;
+}
+
+/// Stands between the TLS front and the proxy, and ends single requests when they are cut.
+pub(crate) struct Gate {
+    /// The proxy.
+    pub(crate) inner: Arc<HttpProxy<Gateway>>,
+}
+
+/// How long a WebSocket that was cut has for its close frame.
+const FAREWELL: Duration = Duration::from_millis(100);
+
+#[async_trait]
+impl HttpServerApp for Gate {
+    async fn process_new_http(
+        self: &Arc<Self>,
+        session: ServerSession,
+        shutdown: &ShutdownWatch,
+    ) -> Option<ReusedHttpStream> {
+        let scope = Arc::new(Scope::default());
+        let mut served = Box::pin(SCOPE.scope(scope.clone(), self.inner.process_new_http(session, shutdown)));
+        tokio::select! {
+            biased;
+            () = scope.cancelled.cancelled() => {
+                if let Some(connection) = scope.websocket.get() {
+                    connection.cut.cut();
+                    let _ = tokio::time::timeout(FAREWELL, &mut served).await;
+                }
+                // Dropping the request closes the HTTP/1 connection, or resets the HTTP/2 stream.
+                None
+            }
+            reusable = &mut served => reusable,
+        }
+    }
+
+    fn server_options(&self) -> Option<&HttpServerOptions> {
+        HttpServerApp::server_options(&*self.inner)
+    }
+
+    fn h2_options(&self) -> Option<H2Options> {
+        HttpServerApp::h2_options(&*self.inner)
+    }
+
+    async fn http_cleanup(&self) {
+        self.inner.http_cleanup().await;
+    }
+}
+
+#[async_trait]
+impl ProxyHttp for Gateway {
+    type CTX = Context;
+
+    fn new_ctx(&self) -> Context {
+        let scope = SCOPE.try_with(Arc::clone).unwrap_or_default();
+        Context {
+            scope,
+            arrived: None,
+            permit: None,
+            _registration: None,
+            received: 0,
+        }
+    }
+
+    async fn request_filter(&self, session: &mut Session, context: &mut Context) -> pingora::Result<bool> {
+        let connection = connection_of(session)?;
+        let view = self.world.view();
+        let arrived = match arrive(session, &connection, &view) {
+            Ok(arrived) => Arc::new(arrived),
+            Err(refused) => return self.refuse(session, &view, &refused).await,
+        };
+        context.arrived = Some(arrived.clone());
+        keep_alive(session, &view);
+        match arrived.site.clone() {
+            Site::Auth | Site::Admin => {
+                self.hosts.serve(&self.world, session, &arrived, &view).await?;
+                Ok(true)
+            }
+            Site::Application(served) => self.judge(session, context, &arrived, &served, view).await,
+        }
+    }
+
+    async fn upstream_peer(&self, _session: &mut Session, context: &mut Context) -> pingora::Result<Box<HttpPeer>> {
+        let (permit, arrived) = allowed(context)?;
+        self.upstreams.peer(permit, arrived.websocket).await
+    }
+
+    async fn upstream_request_filter(
+        &self,
+        _session: &mut Session,
+        head: &mut RequestHeader,
+        context: &mut Context,
+    ) -> pingora::Result<()> {
+        let (permit, arrived) = allowed(context)?;
+        let setup = self.world.setup.load();
+        let issuing = World::issuing(&setup, permit, self.world.clock.now());
+        prepare(head, arrived, permit, &self.world.identities, &issuing).map_err(|error| {
+            error!(request = %arrived.id, error = %Chain(&error), "the identity cannot be passed on");
+            Error::explain(ErrorType::InternalError, "the identity cannot be passed on")
+        })
+    }
+
+    async fn request_body_filter(
+        &self,
+        _session: &mut Session,
+        body: &mut Option<Bytes>,
+        _end: bool,
+        context: &mut Context,
+    ) -> pingora::Result<()> {
+        context.received += body.as_ref().map_or(0, |bytes| bytes.len() as u64);
+        let (permit, arrived) = allowed(context)?;
+        match permit.served().application.body_limit {
+            Some(limit) if context.received > limit && !arrived.websocket => {
+                Err(Error::new(ErrorType::HTTPStatus(413)))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    async fn response_filter(
+        &self,
+        session: &mut Session,
+        head: &mut ResponseHeader,
+        context: &mut Context,
+    ) -> pingora::Result<()> {
+        let (permit, arrived) = allowed(context)?;
+        prepare_answer(head, permit, &arrived.id);
+        if head.status == StatusCode::SWITCHING_PROTOCOLS && arrived.websocket {
+            arrived.connection.cut.begin_websocket();
+            let _ = context.scope.websocket.set(arrived.connection.clone());
+            session.as_downstream_mut().set_read_timeout(None);
+        }
+        Ok(())
+    }
+
+    async fn fail_to_proxy(&self, session: &mut Session, error: &Error, context: &mut Context) -> FailToProxy {
+        let answer = answer_to(error);
+        let request_id = context
+            .arrived
+            .as_ref()
+            .map(|arrived| arrived.id.clone())
+            .unwrap_or_default();
+        let browser = context.arrived.as_ref().is_some_and(|arrived| arrived.browser);
+        if !matches!(answer, FailedAnswer::Nothing) {
+            warn!(request = %request_id, %error, "a request failed");
+        }
+        let asked = Asked {
+            request_id: &request_id,
+            browser,
+            sign_in: None,
+        };
+        let unanswered = session.response_written().is_none();
+        let (code, written) = match answer {
+            FailedAnswer::Nothing => (0, Ok(())),
+            FailedAnswer::Fault(_) | FailedAnswer::TooLarge | FailedAnswer::Client if !unanswered => (0, Ok(())),
+            FailedAnswer::Fault(fault) => (502, fail(session, fault, &asked).await),
+            FailedAnswer::TooLarge => (413, deny(session, &Denial::BodyTooLarge, &asked).await),
+            FailedAnswer::Client => (400, session.respond_error(400).await),
+        };
+        if let Err(error) = written {
+            tracing::debug!(request = %request_id, %error, "the answer could not be written");
+        }
+        FailToProxy {
+            error_code: code,
+            can_reuse_downstream: false,
+        }
+    }
+
+    fn suppress_error_log(&self, _session: &Session, _context: &Context, _error: &Error) -> bool {
+        // `fail_to_proxy` has logged it, with the request's id.
+        true
+    }
+}
+
+impl Gateway {
+    /// Judges a request to an application; answers it if it does not pass.
+    async fn judge(
+        &self,
+        session: &mut Session,
+        context: &mut Context,
+        arrived: &Arc<Arrived>,
+        served: &Arc<Served>,
+        view: View,
+    ) -> pingora::Result<bool> {
+        let (verdict, view) = self.verdict(context, arrived, served, view);
+        let verdict = check_length(session, served, verdict);
+        self.world.record(arrived, &view, &verdict);
+        match verdict.outcome {
+            Ok(permit) => {
+                let websocket = arrived.websocket;
+                drop_nominated(session.req_header_mut(), websocket);
+                context.permit = Some(permit);
+                Ok(false)
+            }
+            Err(denial) => {
+                let sign_in = sign_in(&view, arrived);
+                let asked = Asked {
+                    request_id: &arrived.id,
+                    browser: arrived.browser,
+                    sign_in: Some(&sign_in),
+                };
+                deny(session, &denial, &asked).await?;
+                Ok(true)
+            }
+        }
+    }
+
+    /// Registers the request as live, then decides, and decides again while the world changes meanwhile: a change is
+    /// either seen here or by whoever judges the live requests after it.
+    fn verdict(
+        &self,
+        context: &mut Context,
+        arrived: &Arc<Arrived>,
+        served: &Arc<Served>,
+        mut view: View,
+    ) -> (Verdict, View) {
+        for _ in 0..MOST_TRIES {
+            let verdict = decide(&self.world.facts, &view, arrived, served);
+            let user = verdict
+                .outcome
+                .as_ref()
+                .ok()
+                .and_then(Permit::granted)
+                .map(|granted| granted.identified.user.id);
+            if let (Some(user), None) = (user, &context._registration) {
+                context._registration = Some(self.world.live.register(arrived.clone(), user, context.scope.clone()));
+            }
+            let current = self.world.view();
+            if current.is_same_as(&view) {
+                if let (Ok(permit), Some(registration)) = (&verdict.outcome, &context._registration) {
+                    let latest = view.now.plus(JUDGED_AGAIN);
+                    registration
+                        .request
+                        .set_due(permit.ends().map_or(latest, |ends| ends.min(latest)));
+                }
+                return (verdict, view);
+            }
+            view = current;
+        }
+        // The world does not stand still: whoever judges live requests after a change has this one on its list, and a
+        // moment in the past makes the timer look at it at once.
+        let verdict = decide(&self.world.facts, &view, arrived, served);
+        if let Some(registration) = &context._registration {
+            registration.request.set_due(view.now);
+        }
+        (verdict, view)
+    }
+
+    async fn refuse(&self, session: &mut Session, view: &View, refused: &Refused) -> pingora::Result<bool> {
+        let path = String::from_utf8_lossy(session.req_header().raw_path()).into_owned();
+        let path: String = path
+            .split('?')
+            .next()
+            .unwrap_or_default()
+            .chars()
+            .take(LOGGED_PATH)
+            .collect();
+        let method = session.req_header().method.clone();
+        metrics::counter!("latchkey_decisions_total", "code" => refused.denial.code()).increment(1);
+        self.world.log.write(&Record {
+            time: view.now,
+            request_id: &refused.id,
+            user: None,
+            device: None,
+            app: None,
+            method: method.as_str(),
+            path: &path,
+            action: "none",
+            decision: Decision::Deny,
+            code: refused.denial.code(),
+            policies: &[],
+            signals: None,
+            policy_version: view.decider.policies().version().as_str(),
+            revision: view.directory.revision(),
+            latency_us: 0,
+        });
+        // What could not be read in one way leaves a connection whose state nobody can be sure of.
+        session.set_keepalive(None);
+        let asked = Asked {
+            request_id: &refused.id,
+            browser: refused.browser,
+            sign_in: None,
+        };
+        deny(session, &refused.denial, &asked).await?;
+        Ok(true)
+    }
+}
+
+/// How often a request is judged before it goes on although the world keeps changing.
+const MOST_TRIES: usize = 8;
+
+/// How much of a refused path is written down, in characters.
+const LOGGED_PATH: usize = 512;
+
+enum FailedAnswer {
+    Nothing,
+    Fault(Fault),
+    TooLarge,
+    Client,
+}
+
+fn answer_to(error: &Error) -> FailedAnswer {
+    match (error.etype(), error.esource()) {
+        (ErrorType::HTTPStatus(413), _) => FailedAnswer::TooLarge,
+        (ErrorType::ConnectTimedout | ErrorType::ReadTimedout | ErrorType::WriteTimedout, ErrorSource::Upstream) => {
+            FailedAnswer::Fault(Fault::Timeout)
+        }
+        (_, ErrorSource::Upstream) => FailedAnswer::Fault(Fault::BadGateway),
+        (ErrorType::WriteError | ErrorType::ReadError | ErrorType::ConnectionClosed, ErrorSource::Downstream) => {
+            FailedAnswer::Nothing
+        }
+        (_, ErrorSource::Downstream) => FailedAnswer::Client,
+        (_, ErrorSource::Internal | ErrorSource::Unset) => FailedAnswer::Fault(Fault::Internal),
+    }
+}
+
+fn arrive(session: &Session, connection: &Arc<Connection>, view: &View) -> Result<Arrived, Box<Refused>> {
+    let raw = match session.as_downstream() {
+        ServerSession::H1(http1) => Some(http1.get_headers_raw_bytes()),
+        _ => None,
+    };
+    let first_line = raw.as_ref().and_then(|raw| raw.split(|byte| *byte == b'\n').next());
+    let head = session.req_header();
+    Arrival {
+        head,
+        first_line,
+        connection,
+        random: rand::random(),
+    }
+    .read(&view.setup)
+}
+
+fn allowed(context: &Context) -> pingora::Result<(&Permit, &Arc<Arrived>)> {
+    let missing = || Error::explain(ErrorType::InternalError, "no permit");
+    Ok((
+        context.permit.as_ref().ok_or_else(missing)?,
+        context.arrived.as_ref().ok_or_else(missing)?,
+    ))
+}
+
+fn connection_of(session: &Session) -> pingora::Result<Arc<Connection>> {
+    let found = session
+        .digest()
+        .and_then(|digest| digest.proxy_digest.as_ref()?.user_data.as_ref());
+    let connection = found.and_then(|data| data.downcast_ref::<Arc<Connection>>());
+    connection
+        .cloned()
+        .ok_or_else(|| Error::explain(ErrorType::InternalError, "a connection without its facts"))
+}
+
+fn keep_alive(session: &mut Session, view: &View) {
+    if session.get_keepalive().is_some() {
+        session.set_keepalive(Some(view.setup.config.idle_timeout.as_secs().max(1)));
+    }
+    session.as_downstream_mut().set_pipelining_enabled(true);
+    if !is_websocket(session.req_header()) && session.is_upgrade_req() {
+        session.req_header_mut().remove_header(&header::UPGRADE);
+    }
+}
+
+/// Refuses a body that says of itself that it is too large, before anything of it is read.
+fn check_length(session: &Session, served: &Served, verdict: Verdict) -> Verdict {
+    let declared = session
+        .get_header(header::CONTENT_LENGTH)
+        .and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
+    match (served.application.body_limit, declared) {
+        (Some(limit), Some(length)) if length > limit && verdict.outcome.is_ok() => Verdict {
+            outcome: Err(Denial::BodyTooLarge),
+            ..verdict
+        },
+        _ => verdict,
+    }
+}
+
+fn sign_in(view: &View, arrived: &Arrived) -> String {
+    format!("{}/sign-in?app={}", view.setup.auth_origin, arrived.site.name())
+}

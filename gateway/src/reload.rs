@@ -1,0 +1,167 @@
+//! Have the files changed? Looked at several times a second and on SIGHUP; what is not fit is not taken.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use arc_swap::ArcSwap;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::Notify;
+use tracing::{error, info, warn};
+
+use crate::config::Config;
+use crate::front::Trust;
+use crate::load::{LoadFailure, load, load_policies};
+use crate::logs::Chain;
+use crate::world::World;
+
+/// Takes over changed files while the gateway runs.
+pub(crate) struct Reloader {
+    /// The configuration file.
+    pub(crate) config: PathBuf,
+    /// What requests read.
+    pub(crate) world: Arc<World>,
+    /// What handshakes read.
+    pub(crate) trust: Arc<ArcSwap<Trust>>,
+    /// Told after every reload that took something over.
+    pub(crate) reloaded: Arc<Notify>,
+}
+
+/// How often the files are looked at.
+const LOOKED: Duration = Duration::from_millis(250);
+
+/// What tells one state of a file from another without reading it.
+type Print = Option<(SystemTime, u64, u64)>;
+
+impl Reloader {
+    /// Looks at the files until the gateway stops.
+    pub(crate) async fn run(self) {
+        let mut hang_up = signal(SignalKind::hangup()).ok();
+        let (mut files, mut policies) = (self.files(), self.policies());
+        loop {
+            let asked = tokio::select! {
+                () = hung_up(&mut hang_up) => true,
+                () = tokio::time::sleep(LOOKED) => false,
+            };
+            let (files_now, policies_now) = (self.files(), self.policies());
+            if asked {
+                self.world.log.reopen();
+            }
+            if asked || files_now != files {
+                self.reload_config();
+            }
+            if asked || policies_now != policies {
+                self.reload_policies();
+            }
+            // The configuration may name other files now: what is remembered is what was looked at before the reload.
+            (files, policies) = (files_now, policies_now);
+        }
+    }
+
+    fn reload_config(&self) {
+        let before = self.world.setup.load_full();
+        match load(&self.config, self.world.clock.now()) {
+            Ok(loaded) => {
+                warn_of_restart(&before.config, &loaded.setup.config);
+                if loaded.authority.fingerprint() != self.world.authority.fingerprint() {
+                    warn!("the CA of device certificates changed: that takes a restart");
+                    return;
+                }
+                self.trust.store(Arc::new(loaded.trust));
+                self.world.setup.store(Arc::new(loaded.setup));
+                info!(config = %self.config.display(), "configuration taken over");
+                metrics::counter!("latchkey_reloads_total", "what" => "config", "outcome" => "ok").increment(1);
+                if self.world.setup.load().config.policies != before.config.policies {
+                    self.reload_policies();
+                }
+                self.reloaded.notify_one();
+            }
+            Err(failure) => self.keep("config", &failure),
+        }
+    }
+
+    fn reload_policies(&self) {
+        match load_policies(&self.world.setup.load().config.policies) {
+            Ok(decider) => {
+                if decider.policies().version() == self.world.decider.load().policies().version() {
+                    return;
+                }
+                info!(version = decider.policies().version().as_str(), "policies taken over");
+                self.world.decider.store(Arc::new(decider));
+                metrics::counter!("latchkey_reloads_total", "what" => "policies", "outcome" => "ok").increment(1);
+                metrics::gauge!("latchkey_policies_stale").set(0.0);
+                self.reloaded.notify_one();
+            }
+            Err(failure) => {
+                metrics::gauge!("latchkey_policies_stale").set(1.0);
+                self.keep("policies", &failure);
+            }
+        }
+    }
+
+    fn keep(&self, what: &'static str, failure: &LoadFailure) {
+        metrics::counter!("latchkey_reloads_total", "what" => what, "outcome" => "kept").increment(1);
+        error!(what, error = %Chain(failure), "not taken over, the last good one is kept");
+    }
+
+    fn files(&self) -> BTreeMap<PathBuf, Print> {
+        let setup = self.world.setup.load();
+        let tls = &setup.config.tls;
+        let pairs = tls
+            .server_certificates
+            .iter()
+            .flat_map(|pair| [&pair.certificate, &pair.key]);
+        let authorities = tls
+            .client_authorities
+            .iter()
+            .flat_map(|trusted| [Some(&trusted.certificate), trusted.crl.as_ref()]);
+        let upstreams = setup
+            .config
+            .applications()
+            .iter()
+            .filter_map(|application| application.upstream.tls.as_ref()?.ca.as_ref());
+        let files = pairs
+            .chain(authorities.flatten())
+            .chain(upstreams)
+            .chain([&self.config]);
+        files.map(|file| (file.clone(), print(file))).collect()
+    }
+
+    fn policies(&self) -> BTreeMap<PathBuf, Print> {
+        let folder = &self.world.setup.load().config.policies;
+        let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+        let cedar = entries
+            .map(|entry| entry.path())
+            .filter(|path| path.extension().is_some_and(|e| e == "cedar"));
+        cedar.map(|file| (file.clone(), print(&file))).collect()
+    }
+}
+
+fn print(file: &Path) -> Print {
+    use std::os::unix::fs::MetadataExt;
+    let metadata = std::fs::metadata(file).ok()?;
+    Some((metadata.modified().ok()?, metadata.size(), metadata.ino()))
+}
+
+async fn hung_up(signal: &mut Option<tokio::signal::unix::Signal>) {
+    match signal {
+        Some(signal) => {
+            signal.recv().await;
+        }
+        None => std::future::pending().await,
+    }
+}
+
+fn warn_of_restart(before: &Config, after: &Config) {
+    let changed = [
+        ("listen", before.listen != after.listen),
+        ("metrics_listen", before.metrics_listen != after.metrics_listen),
+        ("data_dir", before.data_dir != after.data_dir),
+        ("decision_log", before.decision_log != after.decision_log),
+        ("demo", before.demo != after.demo),
+    ];
+    for (key, _) in changed.iter().filter(|(_, changed)| *changed) {
+        warn!(key, "this change takes a restart");
+    }
+}

@@ -1,0 +1,123 @@
+//! Does this request pass? The one place where a permit is made.
+
+use std::sync::Arc;
+
+use directory::{Snapshot, Timestamp};
+use policies::Decider;
+
+use super::arrive::Arrived;
+use super::assess::{Assessed, FactStore, Judged, KnownDevice, assess};
+use super::denial::Denial;
+use super::identify::{Identified, identify};
+use crate::setup::{Served, Setup};
+
+/// Proof that a request may go to its application. Only this file can make one.
+pub(crate) struct Permit {
+    served: Arc<Served>,
+    granted: Option<Granted>,
+}
+
+/// For whom a request was allowed, and until when that holds.
+pub(crate) struct Granted {
+    /// The user and the device, as the directory had them.
+    pub(crate) identified: Identified,
+    /// What policies saw of the two.
+    pub(crate) assessed: Assessed,
+    /// Cedar's answer.
+    pub(crate) policies: policies::Permit,
+}
+
+impl Permit {
+    /// The application it is for.
+    pub(crate) fn served(&self) -> &Arc<Served> {
+        &self.served
+    }
+
+    /// For whom it is; nobody on a public path.
+    pub(crate) fn granted(&self) -> Option<&Granted> {
+        self.granted.as_ref()
+    }
+
+    /// The first moment at which time alone could turn it.
+    pub(crate) fn ends(&self) -> Option<Timestamp> {
+        self.granted.as_ref().and_then(|granted| granted.policies.ends())
+    }
+}
+
+/// What came of judging a request, and on what it rests.
+pub(crate) struct Verdict {
+    /// The answer.
+    pub(crate) outcome: Result<Permit, Denial>,
+    /// Who asked, where that is known although the answer is no.
+    pub(crate) asked: Option<(Identified, Arc<KnownDevice>)>,
+}
+
+/// A moment's view of everything a decision reads. Taking one costs a few reference counts.
+pub(crate) struct View {
+    /// The directory.
+    pub(crate) directory: Arc<Snapshot>,
+    /// The configuration.
+    pub(crate) setup: Arc<Setup>,
+    /// The policies.
+    pub(crate) decider: Arc<Decider>,
+    /// The moment.
+    pub(crate) now: Timestamp,
+}
+
+impl View {
+    /// Whether nothing that a decision reads differs between the two, but for the time.
+    pub(crate) fn is_same_as(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.directory, &other.directory)
+            && Arc::ptr_eq(&self.setup, &other.setup)
+            && Arc::ptr_eq(&self.decider, &other.decider)
+    }
+}
+
+/// Judges a request to an application: public paths pass, then who and which device, then Cedar.
+pub(crate) fn decide(store: &FactStore, view: &View, arrived: &Arrived, served: &Arc<Served>) -> Verdict {
+    if served.application.is_public(&arrived.matched_path) {
+        return Verdict {
+            outcome: Ok(Permit {
+                served: served.clone(),
+                granted: None,
+            }),
+            asked: None,
+        };
+    }
+    let identified = match identify(arrived.connection.certificate.as_ref(), &view.directory, view.now) {
+        Ok(identified) => identified,
+        Err(denial) => {
+            return Verdict {
+                outcome: Err(denial),
+                asked: None,
+            };
+        }
+    };
+    let judged = Judged {
+        directory: &view.directory,
+        setup: &view.setup,
+        decider: &view.decider,
+        now: view.now,
+    };
+    let assessed = assess(store, &judged, arrived, served, &identified);
+    match view.decider.decide(&assessed.request) {
+        Ok(policies) => {
+            let granted = Some(Granted {
+                identified,
+                assessed,
+                policies,
+            });
+            Verdict {
+                outcome: Ok(Permit {
+                    served: served.clone(),
+                    granted,
+                }),
+                asked: None,
+            }
+        }
+        Err(denied) => Verdict {
+            outcome: Err(Denial::Policy(denied)),
+            asked: Some((identified, assessed.device)),
+        },
+    }
+}

@@ -1,0 +1,147 @@
+//! Why does a request not pass? Every answer but the upstream's, with its status, its code and what to say.
+
+use policies::{Cause, Denied};
+
+use super::target::BadTarget;
+
+/// Why a request does not pass. A denial is an answer, not a fault.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Denial {
+    /// The request can be read in two ways.
+    Ambiguous(Ambiguity),
+    /// The name in the TLS handshake and the one in the request differ, or nobody here answers to it.
+    Misdirected,
+    /// A foreign page sent an unsafe request or opens a WebSocket.
+    CrossSite,
+    /// The body is larger than the application takes.
+    BodyTooLarge,
+    /// Nobody signed in and no certificate was shown.
+    NotSignedIn,
+    /// The device was deactivated.
+    DeviceDeactivated,
+    /// The device is suspended.
+    DeviceSuspended,
+    /// The certificate was revoked or is on hold.
+    CertificateRevoked,
+    /// No enrolled device has this certificate.
+    CertificateUnknown,
+    /// The certificate ended, perhaps on an open connection.
+    CertificateExpired,
+    /// The user was suspended or deactivated.
+    UserInactive,
+    /// The policies say no.
+    Policy(Denied),
+    /// The admin API's token is missing, unknown, over, or not for this network.
+    TokenRefused,
+}
+
+/// In what way a request can be read in two ways.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Ambiguity {
+    /// Its target.
+    Target(BadTarget),
+    /// Its Host: none, several, or not a host name.
+    Host,
+    /// Its Origin: several.
+    Origin,
+    /// Its method: not one of upper-case letters.
+    Method,
+}
+
+impl Denial {
+    /// The stable word that scripts and logs tell denials apart by.
+    pub(crate) fn code(&self) -> &'static str {
+        match self {
+            Self::Ambiguous(_) => "bad-request",
+            Self::Misdirected => "misdirected",
+            Self::CrossSite => "cross-site",
+            Self::BodyTooLarge => "body-too-large",
+            Self::NotSignedIn => "not-signed-in",
+            Self::DeviceDeactivated => "device-deactivated",
+            Self::DeviceSuspended => "device-suspended",
+            Self::CertificateRevoked => "certificate-revoked",
+            Self::CertificateUnknown => "certificate-unknown",
+            Self::CertificateExpired => "certificate-expired",
+            Self::UserInactive => "user-inactive",
+            Self::Policy(denied) => match denied.cause {
+                Cause::Policy => "policy-denied",
+                Cause::NoPermit => "not-permitted",
+                Cause::PolicyFailed => "policy-failed",
+            },
+            Self::TokenRefused => "token-refused",
+        }
+    }
+
+    /// The HTTP status (RFC 9110, section 15).
+    pub(crate) fn status(&self) -> u16 {
+        match self {
+            Self::Ambiguous(Ambiguity::Target(BadTarget::TooLong)) => 414,
+            Self::Ambiguous(_) => 400,
+            Self::Misdirected => 421,
+            Self::BodyTooLarge => 413,
+            Self::NotSignedIn | Self::TokenRefused => 401,
+            Self::CrossSite
+            | Self::DeviceDeactivated
+            | Self::DeviceSuspended
+            | Self::CertificateRevoked
+            | Self::CertificateUnknown
+            | Self::CertificateExpired
+            | Self::UserInactive
+            | Self::Policy(_) => 403,
+        }
+    }
+
+    /// A few words for a heading.
+    pub(crate) fn title(&self) -> &'static str {
+        match self {
+            Self::Ambiguous(_) => "This request cannot be read in one way only",
+            Self::Misdirected => "Not here",
+            Self::CrossSite => "Another site sent this request",
+            Self::BodyTooLarge => "Too much at once",
+            Self::NotSignedIn => "Please sign in",
+            Self::DeviceDeactivated => "This device was shut out",
+            Self::DeviceSuspended => "This device is suspended",
+            Self::CertificateRevoked => "This device's certificate was revoked",
+            Self::CertificateUnknown => "This device's certificate is not known here",
+            Self::CertificateExpired => "This device's certificate has expired",
+            Self::UserInactive => "This account is not active",
+            Self::Policy(_) => "Not allowed",
+            Self::TokenRefused => "This token does not open this door",
+        }
+    }
+
+    /// One or two sentences: what happened, and what helps.
+    pub(crate) fn detail(&self) -> String {
+        match self {
+            Self::Ambiguous(Ambiguity::Target(bad)) => format!("{bad}."),
+            Self::Ambiguous(Ambiguity::Host) => "Exactly one Host with a host name is expected.".to_owned(),
+            Self::Ambiguous(Ambiguity::Origin) => "At most one Origin is expected.".to_owned(),
+            Self::Ambiguous(Ambiguity::Method) => "A method of upper-case letters is expected.".to_owned(),
+            Self::Misdirected => {
+                "No application of this gateway answers to this name on this connection (TLS server name and Host have \
+                 to agree)."
+                    .to_owned()
+            }
+            Self::CrossSite => "Requests that change something are taken from the application's own pages only.".to_owned(),
+            Self::BodyTooLarge => "The body is larger than this application takes.".to_owned(),
+            Self::NotSignedIn => "Come with the certificate of an enrolled device.".to_owned(),
+            Self::DeviceDeactivated => {
+                "An administrator deactivated this device. Nothing it presents counts until it is activated and enrolled \
+                 again; ask your administrator."
+                    .to_owned()
+            }
+            Self::DeviceSuspended => {
+                "An administrator suspended this device. It works again as soon as the suspension is lifted.".to_owned()
+            }
+            Self::CertificateRevoked => "Enrol this device again to get a new certificate.".to_owned(),
+            Self::CertificateUnknown => "The certificate is genuine, but no enrolled device has it. Enrol this device.".to_owned(),
+            Self::CertificateExpired => "Renew the certificate, or enrol this device again.".to_owned(),
+            Self::UserInactive => "An administrator suspended or deactivated this account.".to_owned(),
+            Self::Policy(denied) => {
+                let messages: Vec<&str> = denied.reasons.iter().map(|reason| &*reason.message).collect();
+                messages.join(" ")
+            }
+            Self::TokenRefused => "Send a valid token in Authorization: SSWS TOKEN (or Bearer TOKEN).".to_owned(),
+        }
+    }
+}

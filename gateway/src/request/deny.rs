@@ -1,0 +1,260 @@
+//! How is a request answered that does not pass? The one place where denials and faults become answers.
+
+use askama::Template;
+use bytes::Bytes;
+use http::{HeaderValue, Method, header};
+use pingora::http::ResponseHeader;
+use pingora::proxy::Session;
+use policies::PolicyId;
+use serde::Serialize;
+
+use super::denial::Denial;
+use crate::pages::{Link, Message, PageReason, content_security_policy};
+
+/// Everything an answer needs besides the denial itself.
+pub(crate) struct Asked<'a> {
+    /// The request's id.
+    pub(crate) request_id: &'a str,
+    /// Whether a person in a browser waits for a page.
+    pub(crate) browser: bool,
+    /// Where a person can sign in.
+    pub(crate) sign_in: Option<&'a str>,
+}
+
+/// A fault: ours or the upstream's, not the client's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Fault {
+    /// Something here did not work.
+    Internal,
+    /// The application does not answer, or not in HTTP.
+    BadGateway,
+    /// The application takes too long.
+    Timeout,
+}
+
+/// A problem as RFC 9457 has it, with our own members.
+#[derive(Serialize)]
+struct Problem<'a> {
+    r#type: String,
+    title: &'a str,
+    status: u16,
+    detail: &'a str,
+    code: &'a str,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    reasons: Vec<ProblemReason<'a>>,
+    request_id: &'a str,
+}
+
+#[derive(Serialize)]
+struct ProblemReason<'a> {
+    policy: Option<&'a str>,
+    message: &'a str,
+    advice: Option<&'a str>,
+}
+
+/// Answers a denial: a page for a person, else `application/problem+json`.
+pub(crate) async fn deny(session: &mut Session, denial: &Denial, asked: &Asked<'_>) -> pingora::Result<()> {
+    if let (Denial::NotSignedIn, true, Some(sign_in)) = (denial, asked.browser, asked.sign_in) {
+        return redirect(session, sign_in, asked).await;
+    }
+    let detail = denial.detail();
+    let answer = Answer {
+        status: denial.status(),
+        code: denial.code(),
+        title: denial.title(),
+        detail: &detail,
+        denial,
+    };
+    let challenge = match denial {
+        Denial::NotSignedIn => Some("Certificate realm=\"latchkey\""),
+        Denial::TokenRefused => Some("Bearer realm=\"latchkey\""),
+        _ => None,
+    };
+    let body = answer.body(asked);
+    let mut head = head(answer.status, &body, asked)?;
+    if let Some(challenge) = challenge {
+        head.insert_header(header::WWW_AUTHENTICATE, challenge)?;
+    }
+    write(session, head, body).await
+}
+
+/// Answers a fault with the request's id, by which the operator finds it in the log.
+pub(crate) async fn fail(session: &mut Session, fault: Fault, asked: &Asked<'_>) -> pingora::Result<()> {
+    let (status, code, title, detail) = match fault {
+        Fault::Internal => (
+            500,
+            "internal-error",
+            "Something went wrong here",
+            "The request was not passed on.",
+        ),
+        Fault::BadGateway => (
+            502,
+            "bad-gateway",
+            "The application does not answer",
+            "Try again in a moment.",
+        ),
+        Fault::Timeout => (
+            504,
+            "gateway-timeout",
+            "The application takes too long",
+            "Try again in a moment.",
+        ),
+    };
+    let problem = problem(status, code, title, detail, Vec::new(), asked);
+    let body = if asked.browser {
+        page(Message {
+            code,
+            ..Message::new(title, detail, asked.request_id)
+        })
+    } else {
+        problem
+    };
+    let head = head(status, &body, asked)?;
+    write(session, head, body).await
+}
+
+struct Answer<'a> {
+    status: u16,
+    code: &'static str,
+    title: &'static str,
+    detail: &'a str,
+    denial: &'a Denial,
+}
+
+impl Answer<'_> {
+    fn body(&self, asked: &Asked<'_>) -> Bytes {
+        if asked.browser {
+            self.page(asked)
+        } else {
+            self.problem(asked)
+        }
+    }
+
+    fn page(&self, asked: &Asked<'_>) -> Bytes {
+        let reasons: Vec<PageReason<'_>> = match self.denial {
+            Denial::Policy(denied) => denied.reasons.iter().map(page_reason).collect(),
+            _ => Vec::new(),
+        };
+        let offers_sign_in = matches!(
+            self.denial,
+            Denial::DeviceDeactivated
+                | Denial::DeviceSuspended
+                | Denial::CertificateRevoked
+                | Denial::CertificateUnknown
+                | Denial::CertificateExpired
+        );
+        let link = asked.sign_in.filter(|_| offers_sign_in).map(|href| Link {
+            href,
+            text: "Other ways to sign in",
+        });
+        let message = Message::new(self.title, self.detail, asked.request_id);
+        page(Message {
+            reasons: &reasons,
+            link,
+            code: self.code,
+            ..message
+        })
+    }
+
+    fn problem(&self, asked: &Asked<'_>) -> Bytes {
+        let reasons = match self.denial {
+            Denial::Policy(denied) => denied.reasons.iter().map(problem_reason).collect(),
+            _ => Vec::new(),
+        };
+        problem(self.status, self.code, self.title, self.detail, reasons, asked)
+    }
+}
+
+fn page_reason(reason: &policies::Reason) -> PageReason<'_> {
+    PageReason {
+        message: &reason.message,
+        help: reason.advice.as_deref().map(help),
+        policy: reason.policy.as_ref().map(PolicyId::as_str).unwrap_or_default(),
+    }
+}
+
+fn problem_reason(reason: &policies::Reason) -> ProblemReason<'_> {
+    ProblemReason {
+        policy: reason.policy.as_ref().map(PolicyId::as_str),
+        message: &reason.message,
+        advice: reason.advice.as_deref(),
+    }
+}
+
+/// What an advice word means to a person.
+fn help(advice: &str) -> String {
+    let known = match advice {
+        "become-managed" => "Use a device that your company manages, or have this one enrolled in management.",
+        "register-device" => "Enrol this device first.",
+        "prove-device" => "Reload the page: your device then proves itself again.",
+        "enroll-hardware-key" => "Enrol a device whose key lives in its TPM or secure enclave.",
+        "sign-in-device" => "Sign in with your device.",
+        "sign-in-device-uv" => "Sign in with your device and confirm with PIN or fingerprint.",
+        "sign-in-second-factor" => "Sign in with a second factor.",
+        "contact-admin" => "Your administrator can help.",
+        other => other,
+    };
+    known.to_owned()
+}
+
+fn problem(
+    status: u16,
+    code: &str,
+    title: &str,
+    detail: &str,
+    reasons: Vec<ProblemReason<'_>>,
+    asked: &Asked<'_>,
+) -> Bytes {
+    let problem = Problem {
+        r#type: format!("urn:latchkey:problem:{code}"),
+        title,
+        status,
+        detail,
+        code,
+        reasons,
+        request_id: asked.request_id,
+    };
+    let mut body = serde_json::to_vec(&problem).unwrap_or_default();
+    body.push(b'\n');
+    body.into()
+}
+
+fn page(message: Message<'_>) -> Bytes {
+    message.render().unwrap_or_default().into()
+}
+
+fn head(status: u16, body: &Bytes, asked: &Asked<'_>) -> pingora::Result<ResponseHeader> {
+    let mut head = ResponseHeader::build(status, Some(10))?;
+    let content_type = if asked.browser {
+        "text/html; charset=utf-8"
+    } else {
+        "application/problem+json"
+    };
+    head.insert_header(header::CONTENT_TYPE, content_type)?;
+    head.insert_header(header::CONTENT_LENGTH, body.len())?;
+    head.insert_header(header::CACHE_CONTROL, "no-store")?;
+    head.insert_header(header::X_CONTENT_TYPE_OPTIONS, "nosniff")?;
+    head.insert_header(header::CONTENT_SECURITY_POLICY, content_security_policy())?;
+    head.insert_header(header::REFERRER_POLICY, "no-referrer")?;
+    head.insert_header("x-request-id", asked.request_id)?;
+    Ok(head)
+}
+
+async fn redirect(session: &mut Session, to: &str, asked: &Asked<'_>) -> pingora::Result<()> {
+    let body = Bytes::new();
+    let mut head = head(302, &body, asked)?;
+    head.remove_header(&header::CONTENT_TYPE);
+    if let Ok(location) = HeaderValue::from_str(to) {
+        head.insert_header(header::LOCATION, location)?;
+    }
+    write(session, head, body).await
+}
+
+async fn write(session: &mut Session, head: ResponseHeader, body: Bytes) -> pingora::Result<()> {
+    let without_body = body.is_empty() || session.req_header().method == Method::HEAD;
+    session.write_response_header(Box::new(head), without_body).await?;
+    if !without_body {
+        session.write_response_body(Some(body), true).await?;
+    }
+    Ok(())
+}

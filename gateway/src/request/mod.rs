@@ -1,0 +1,19 @@
+//! How does a request go? One way: arrive → identify → assess → decide → forward or deny → record.
+
+mod arrive;
+mod assess;
+mod decide;
+mod denial;
+mod deny;
+mod forward;
+mod identify;
+mod record;
+mod target;
+
+pub(crate) use arrive::{Arrival, Arrived, Refused, Site, is_websocket};
+pub(crate) use assess::FactStore;
+pub(crate) use decide::{Permit, Verdict, View, decide};
+pub(crate) use denial::Denial;
+pub(crate) use deny::{Asked, Fault, deny, fail};
+pub(crate) use forward::{Identities, Issuing, drop_nominated, prepare, prepare_answer};
+pub(crate) use record::{Decision, DecisionLog, Record};

@@ -1,0 +1,424 @@
+//! How does the gateway start and stop? It reads everything, refuses what is not fit, and serves.
+
+use std::net::{SocketAddr, TcpListener};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use async_trait::async_trait;
+use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
+use pingora::listeners::{L4BufferSettings, ListenerConfig};
+use pingora::server::configuration::{Opt, ServerConf};
+use pingora::server::{Server, ShutdownWatch};
+use pingora::services::background::{BackgroundService, background_service};
+use pingora::services::listening::Service;
+use tokio::sync::Notify;
+use tracing::{error, info};
+
+use crate::clock::Clock;
+use crate::config::{Config, LogFormat};
+use crate::front::{Front, HandshakeLimits, Trust};
+use crate::hosts::Hosts;
+use crate::jws::{KeyError, TokenSigner};
+use crate::live::LiveRequests;
+use crate::load::{LoadFailure, Loaded, load, load_policies};
+use crate::lock::{DataLock, LockError};
+use crate::logs::Chain;
+use crate::operations::{self, Operations};
+use crate::private_file::{self, PrivateFileError};
+use crate::proxy::{Gate, Gateway};
+use crate::reload::Reloader;
+use crate::request::{DecisionLog, FactStore, Identities};
+use crate::store::{Directory, OpenError};
+use crate::upstream::Upstreams;
+use crate::world::World;
+use crate::{auth, rejudge};
+
+/// Says why the gateway does not start.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum StartError {
+    /// The configuration, or something it names, is not fit.
+    #[error(transparent)]
+    Load(#[from] LoadFailure),
+    /// The address is taken, or not this machine's.
+    #[error("cannot listen on {address}")]
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The folder of the database cannot be made.
+    #[error("data_dir: cannot make `{}`", folder.display())]
+    DataDir {
+        /// The folder.
+        folder: PathBuf,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// Another gateway uses the database.
+    #[error(transparent)]
+    Lock(#[from] LockError),
+    /// The database cannot be used.
+    #[error("data_dir: the database")]
+    Directory(#[source] OpenError),
+    /// The demo's token opens the admin API of another configuration.
+    #[error("the API token `{name}` was made by the demo: revoke it, or set `demo: true`")]
+    DemoToken {
+        /// The token's name.
+        name: String,
+    },
+    /// The decision log cannot be written.
+    #[error("decision_log: cannot open `{}`", file.display())]
+    DecisionLog {
+        /// The file.
+        file: PathBuf,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The key that signs identities cannot be read.
+    #[error(transparent)]
+    KeyFile(#[from] PrivateFileError),
+    /// The key that signs identities cannot be used.
+    #[error("`{}`", file.display())]
+    Key {
+        /// The file.
+        file: PathBuf,
+        /// Why.
+        #[source]
+        source: KeyError,
+    },
+    /// The key that signs identities cannot be kept.
+    #[error("cannot write `{}`", file.display())]
+    KeyWrite {
+        /// The file.
+        file: PathBuf,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// Metrics are collected already, or the runtime cannot start.
+    #[error("cannot set up {what}")]
+    Runtime {
+        /// What.
+        what: &'static str,
+        /// Why.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+}
+
+/// A gateway that is ready to serve.
+pub(crate) struct Prepared {
+    /// What requests read.
+    pub(crate) world: Arc<World>,
+    config: PathBuf,
+    trust: Arc<ArcSwap<Trust>>,
+    metrics: PrometheusHandle,
+    _lock: DataLock,
+}
+
+/// Reads everything that serving takes, and refuses what is not fit.
+///
+/// # Errors
+/// Says what is not as expected and where.
+pub(crate) fn prepare(config: &Path) -> Result<Prepared, StartError> {
+    // The process's default: Pingora's connections to upstreams ask for it.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let clock = Arc::new(Clock::start());
+    let Loaded {
+        setup,
+        trust,
+        authority,
+    } = load(config, clock.now())?;
+    start_logging(&setup.config);
+    check_listen(setup.config.listen)?;
+    let decider = load_policies(&setup.config.policies)?;
+    let lock = lock_data(&setup.config)?;
+    let directory = open_directory(&setup.config, &clock)?;
+    let log = open_log(&setup.config)?;
+    let signer = load_signer(&setup.config.data_dir.join("assertion.key"))?;
+    let metrics = PrometheusBuilder::new()
+        .install_recorder()
+        .map_err(|source| StartError::Runtime {
+            what: "metrics",
+            source: source.into(),
+        })?;
+    operations::describe();
+    let world = World {
+        setup: ArcSwap::from_pointee(setup),
+        decider: ArcSwap::from_pointee(decider),
+        directory,
+        facts: FactStore::new(),
+        identities: Identities::new(signer),
+        live: LiveRequests::new(),
+        log,
+        clock,
+        authority: Arc::new(authority),
+        crl: auth::CrlCache::default(),
+    };
+    Ok(Prepared {
+        world: Arc::new(world),
+        config: config.to_owned(),
+        trust: Arc::new(ArcSwap::from_pointee(trust)),
+        metrics,
+        _lock: lock,
+    })
+}
+
+impl Prepared {
+    /// Serves until a signal says otherwise: SIGTERM drains, SIGINT ends at once. Calls `ready` once it accepts.
+    pub(crate) fn serve(self, ready: impl FnOnce() + Send + Sync + 'static) -> ! {
+        let setup = self.world.setup.load_full();
+        let mut server = Server::new_with_opt_and_conf(Some(Opt::default()), server_conf(&setup.config));
+        server.bootstrap();
+        server.add_service(self.front(&server.configuration, &setup.config));
+        let reloaded = Arc::new(Notify::new());
+        server.add_service(background_service(
+            "live requests",
+            Rejudge {
+                world: self.world.clone(),
+                reloaded: reloaded.clone(),
+            },
+        ));
+        let reloader = Reloader {
+            config: self.config.clone(),
+            world: self.world.clone(),
+            trust: self.trust.clone(),
+            reloaded,
+        };
+        server.add_service(background_service("reload", Once::new(reloader)));
+        let operations = Operations {
+            metrics: self.metrics.clone(),
+            ready: Arc::new(AtomicBool::new(false)),
+        };
+        let listening = Readiness {
+            address: setup.config.listen,
+            ready: operations.ready.clone(),
+            call: Box::new(ready),
+        };
+        server.add_service(background_service("readiness", Once::new(listening)));
+        server.add_service(background_service(
+            "operations",
+            OperationsListener {
+                address: setup.config.metrics_listen,
+                operations,
+            },
+        ));
+        info!(listen = %setup.config.listen, metrics = %setup.config.metrics_listen, "starting");
+        server.run_forever()
+    }
+
+    fn front(&self, conf: &Arc<ServerConf>, config: &Config) -> Service<Front<Gate>> {
+        let gateway = Gateway {
+            world: self.world.clone(),
+            hosts: Hosts::new(&self.world),
+            upstreams: Upstreams::new(),
+        };
+        let front = Front {
+            trust: self.trust.clone(),
+            inner: Arc::new(Gate {
+                inner: Arc::new(pingora::proxy::http_proxy(conf, gateway)),
+            }),
+            limits: HandshakeLimits::new(config.tls.max_handshakes, config.tls.max_handshakes_per_source),
+            timeout: config.tls.handshake_timeout,
+            next_id: AtomicU64::new(1),
+        };
+        let mut service = Service::new("front".to_owned(), front);
+        let listener = ListenerConfig::tcp(config.listen.to_string());
+        // TLS records fill a buffer of their own: the default of 64 KiB per connection is not needed.
+        service.add_listener(listener.l4_buffer(L4BufferSettings::new(0, 16 * 1024)));
+        service
+    }
+}
+
+fn server_conf(config: &Config) -> ServerConf {
+    ServerConf {
+        threads: std::thread::available_parallelism().map_or(1, usize::from),
+        grace_period_seconds: Some(config.shutdown_grace.as_secs()),
+        graceful_shutdown_timeout_seconds: Some(5),
+        upstream_keepalive_pool_size: 1024,
+        ..ServerConf::default()
+    }
+}
+
+/// Refuses an address before anything is written: Pingora panics on one that is taken.
+fn check_listen(address: SocketAddr) -> Result<(), StartError> {
+    TcpListener::bind(address)
+        .map(drop)
+        .map_err(|source| StartError::Listen { address, source })
+}
+
+/// Takes the database for this process, making its folder if need be.
+pub(crate) fn lock_data(config: &Config) -> Result<DataLock, StartError> {
+    let folder = &config.data_dir;
+    std::fs::create_dir_all(folder).map_err(|source| StartError::DataDir {
+        folder: folder.clone(),
+        source,
+    })?;
+    Ok(DataLock::take(folder)?)
+}
+
+pub(crate) fn open_directory(config: &Config, clock: &Arc<Clock>) -> Result<Directory, StartError> {
+    let clock = clock.clone();
+    let directory = Directory::open(&config.data_dir.join("directory.sqlite"), Arc::new(move || clock.now()))
+        .map_err(StartError::Directory)?;
+    let snapshot = directory.snapshot();
+    let demo = snapshot
+        .api_tokens()
+        .find(|token| token.demo && token.revoked.is_none());
+    match demo {
+        Some(token) if !config.demo => Err(StartError::DemoToken {
+            name: token.name.clone(),
+        }),
+        _ => Ok(directory),
+    }
+}
+
+fn open_log(config: &Config) -> Result<DecisionLog, StartError> {
+    let file = &config.decision_log;
+    DecisionLog::open(file).map_err(|source| StartError::DecisionLog {
+        file: file.clone(),
+        source,
+    })
+}
+
+/// Reads the key that signs identities, or makes it the first time.
+fn load_signer(file: &Path) -> Result<TokenSigner, StartError> {
+    if file.exists() {
+        let pem = private_file::read(file)?;
+        return TokenSigner::from_pem(&pem).map_err(|source| StartError::Key {
+            file: file.to_owned(),
+            source,
+        });
+    }
+    loop {
+        if let Some((signer, pem)) = TokenSigner::generate(&rand::random()) {
+            private_file::write(file, &pem).map_err(|source| StartError::KeyWrite {
+                file: file.to_owned(),
+                source,
+            })?;
+            return Ok(signer);
+        }
+    }
+}
+
+fn start_logging(config: &Config) {
+    use tracing_subscriber::EnvFilter;
+    // Pingora logs each broken connection as an error: those are the clients' affairs.
+    let filter = format!(
+        "{},pingora_proxy=off,pingora_core=error,sqlx=warn,h2=off,hyper=warn",
+        config.log.level
+    );
+    let builder = tracing_subscriber::fmt()
+        .with_env_filter(EnvFilter::new(filter))
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()));
+    let started = match config.log.format {
+        LogFormat::Text => builder.try_init(),
+        LogFormat::Json => builder.json().try_init(),
+    };
+    // Only a second start within one process finds a subscriber already there.
+    drop(started);
+}
+
+/// Runs once, when its service starts.
+struct Once<T>(std::sync::Mutex<Option<T>>);
+
+impl<T> Once<T> {
+    fn new(task: T) -> Self {
+        Self(std::sync::Mutex::new(Some(task)))
+    }
+
+    fn take(&self) -> Option<T> {
+        self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take()
+    }
+}
+
+#[async_trait]
+impl BackgroundService for Once<Reloader> {
+    async fn start(&self, mut shutdown: ShutdownWatch) {
+        let Some(reloader) = self.take() else { return };
+        tokio::select! {
+            () = reloader.run() => {}
+            _ = shutdown.changed() => {}
+        }
+    }
+}
+
+struct Rejudge {
+    world: Arc<World>,
+    reloaded: Arc<Notify>,
+}
+
+#[async_trait]
+impl BackgroundService for Rejudge {
+    async fn start(&self, mut shutdown: ShutdownWatch) {
+        let changes = self.world.directory.subscribe();
+        // Draining requests are judged to their end: the service stops with the process.
+        rejudge::run(self.world.clone(), changes, self.reloaded.clone()).await;
+        let _ = shutdown.changed().await;
+    }
+}
+
+struct Readiness {
+    address: SocketAddr,
+    ready: Arc<AtomicBool>,
+    call: Box<dyn FnOnce() + Send + Sync>,
+}
+
+#[async_trait]
+impl BackgroundService for Once<Readiness> {
+    async fn start(&self, _shutdown: ShutdownWatch) {
+        let Some(readiness) = self.take() else { return };
+        while tokio::net::TcpStream::connect(reachable(readiness.address))
+            .await
+            .is_err()
+        {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        readiness.ready.store(true, Ordering::Relaxed);
+        (readiness.call)();
+    }
+}
+
+/// Where this machine itself reaches a listener.
+fn reachable(mut address: SocketAddr) -> SocketAddr {
+    if address.ip().is_unspecified() {
+        address.set_ip(match address {
+            SocketAddr::V4(_) => std::net::Ipv4Addr::LOCALHOST.into(),
+            SocketAddr::V6(_) => std::net::Ipv6Addr::LOCALHOST.into(),
+        });
+    }
+    address
+}
+
+struct OperationsListener {
+    address: SocketAddr,
+    operations: Operations,
+}
+
+#[async_trait]
+impl BackgroundService for OperationsListener {
+    async fn start(&self, mut shutdown: ShutdownWatch) {
+        let listener = match tokio::net::TcpListener::bind(self.address).await {
+            Ok(listener) => listener,
+            Err(error) => {
+                error!(address = %self.address, error = %Chain(&error), "metrics_listen: cannot listen");
+                return;
+            }
+        };
+        let served = axum::serve(listener, operations::router(self.operations.clone()));
+        let stopped = async move {
+            let _ = shutdown.changed().await;
+        };
+        if let Err(error) = served.with_graceful_shutdown(stopped).await {
+            error!(error = %Chain(&error), "the operations listener ended");
+        }
+    }
+}

@@ -1,0 +1,126 @@
+//! What does every request and every command read? The state of one running gateway.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use certs::Authority;
+use directory::Timestamp;
+use policies::Decider;
+
+use crate::auth::CrlCache;
+use crate::clock::Clock;
+use crate::live::LiveRequests;
+use crate::request::{
+    Arrived, Decision, DecisionLog, Denial, FactStore, Identities, Issuing, Permit, Record, Verdict, View,
+};
+use crate::setup::Setup;
+use crate::store::Directory;
+
+/// The state of one running gateway.
+pub(crate) struct World {
+    /// The configuration; swapped as a whole.
+    pub(crate) setup: ArcSwap<Setup>,
+    /// The policies; swapped as a whole.
+    pub(crate) decider: ArcSwap<Decider>,
+    /// Users, devices and what belongs to them.
+    pub(crate) directory: Directory,
+    /// What is known of users and devices, kept per version.
+    pub(crate) facts: FactStore,
+    /// What applications are told.
+    pub(crate) identities: Identities,
+    /// Which requests are under way.
+    pub(crate) live: Arc<LiveRequests>,
+    /// What was decided.
+    pub(crate) log: DecisionLog,
+    /// What time it is.
+    pub(crate) clock: Arc<Clock>,
+    /// Issues device certificates.
+    pub(crate) authority: Arc<Authority>,
+    /// The revocation list as last made.
+    pub(crate) crl: CrlCache,
+}
+
+/// All live requests are judged again at least this often.
+pub(crate) const JUDGED_AGAIN: Duration = Duration::from_secs(60);
+
+impl World {
+    /// Everything a decision reads, as of now.
+    pub(crate) fn view(&self) -> View {
+        View {
+            directory: self.directory.snapshot(),
+            setup: self.setup.load_full(),
+            decider: self.decider.load_full(),
+            now: self.clock.now(),
+        }
+    }
+
+    /// For whom and by whom an assertion is made for this permit.
+    pub(crate) fn issuing<'a>(setup: &'a Setup, permit: &'a Permit, now: Timestamp) -> Issuing<'a> {
+        Issuing {
+            issuer: &setup.auth_origin,
+            application: &permit.served().application.name,
+            lifetime: setup.config.assertion_lifetime,
+            now,
+        }
+    }
+
+    /// Writes down what was decided.
+    pub(crate) fn record(&self, arrived: &Arrived, view: &View, verdict: &Verdict) {
+        let granted = verdict.outcome.as_ref().ok().and_then(Permit::granted);
+        let (user, device) = match (granted, &verdict.asked) {
+            (Some(granted), _) => (Some(&granted.identified), Some(&granted.assessed.device)),
+            (None, Some((identified, device))) => (Some(identified), Some(device)),
+            (None, None) => (None, None),
+        };
+        let policies = match &verdict.outcome {
+            Ok(_) => granted.map(|granted| granted.policies.policies()).unwrap_or_default(),
+            Err(Denial::Policy(denied)) => &denied.policies,
+            Err(_) => &[],
+        };
+        self.log.write(&Record {
+            user: user.map(|identified| identified.user.login.as_str()),
+            device: user.map(|identified| identified.device.id),
+            policies,
+            signals: device.map(|device| &device.signals),
+            ..outline(arrived, view, verdict.outcome.as_ref().map(drop))
+        });
+    }
+
+    /// Writes down that a live request was cut, and why.
+    pub(crate) fn record_cut(&self, arrived: &Arrived, view: &View, verdict: &Verdict) {
+        metrics::counter!("latchkey_cuts_total").increment(1);
+        self.record(arrived, view, verdict);
+    }
+
+    /// Writes down an answer of the gateway's own hosts.
+    pub(crate) fn record_own(&self, arrived: &Arrived, view: &View, outcome: Result<(), &Denial>) {
+        self.log.write(&outline(arrived, view, outcome));
+    }
+}
+
+/// A line of the decision log with what every request has.
+fn outline<'a>(arrived: &'a Arrived, view: &'a View, outcome: Result<(), &Denial>) -> Record<'a> {
+    let (decision, code) = match outcome {
+        Ok(()) => (Decision::Allow, "allowed"),
+        Err(denial) => (Decision::Deny, denial.code()),
+    };
+    metrics::counter!("latchkey_decisions_total", "code" => code).increment(1);
+    Record {
+        time: view.now,
+        request_id: &arrived.id,
+        user: None,
+        device: None,
+        app: Some(arrived.site.name()),
+        method: arrived.method.as_str(),
+        path: &arrived.path,
+        action: arrived.action.as_str(),
+        decision,
+        code,
+        policies: &[],
+        signals: None,
+        policy_version: view.decider.policies().version().as_str(),
+        revision: view.directory.revision(),
+        latency_us: u64::try_from(arrived.started.elapsed().as_micros()).unwrap_or(u64::MAX),
+    }
+}

@@ -1,0 +1,113 @@
+//! When is one decision as good as another? The cache key: everything a slice reads, and nothing else.
+
+use std::sync::Arc;
+
+use crate::facts::{AccessRequest, Action, AppFacts, DeviceFacts, Proof, SessionFacts, UserFacts};
+use crate::reads::{Field, Reads};
+use crate::slice::Slice;
+use crate::{Age, Ages};
+
+/// How much is remembered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CacheLimits {
+    /// Decisions.
+    pub decisions: usize,
+    /// Sets of entities, one for each user, device and session seen together.
+    pub people: usize,
+}
+
+impl Default for CacheLimits {
+    fn default() -> Self {
+        Self {
+            decisions: 200_000,
+            people: 50_000,
+        }
+    }
+}
+
+/// The user, the device and the session of a request: what its entities are made of.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) struct People {
+    pub(crate) user: Arc<UserFacts>,
+    pub(crate) device: Option<Arc<DeviceFacts>>,
+    pub(crate) session: Option<Arc<SessionFacts>>,
+}
+
+/// An application and an action: what a slice is made for.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) struct Target {
+    pub(crate) app: Arc<AppFacts>,
+    pub(crate) action: Action,
+}
+
+/// Two requests with the same key get the same decision from the same policies.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) struct DecisionKey {
+    people: People,
+    target: Target,
+    proof: Option<Proof>,
+    authenticator_installed: Option<bool>,
+    zones: Option<Arc<[String]>>,
+    /// The outcome of each comparison of a text with a literal.
+    tests: u128,
+    /// For each age, nothing if it is unknown or unread, else one more than the number of lines it has crossed.
+    ages: [u8; Age::ALL.len()],
+}
+
+impl People {
+    pub(crate) fn of(request: &AccessRequest) -> Self {
+        let (user, device, session) = (&request.user, &request.device, &request.session);
+        Self {
+            user: Arc::clone(user),
+            device: device.clone(),
+            session: session.clone(),
+        }
+    }
+}
+
+impl Target {
+    pub(crate) fn of(request: &AccessRequest) -> Self {
+        Self {
+            app: Arc::clone(&request.app),
+            action: request.action,
+        }
+    }
+}
+
+impl DecisionKey {
+    /// The key of a decision, if it may be cached.
+    pub(crate) fn of(request: &AccessRequest, slice: &Slice) -> Option<Self> {
+        let reads = &slice.reads;
+        if !reads.uncached().is_empty() {
+            return None;
+        }
+        Some(Self {
+            people: People::of(request),
+            target: Target::of(request),
+            proof: request.proof.filter(|_| reads.needs(Field::Proof)),
+            authenticator_installed: request
+                .authenticator_installed
+                .filter(|_| reads.needs(Field::Authenticator)),
+            zones: reads.needs(Field::Zones).then(|| Arc::clone(&request.request.zones)),
+            tests: outcomes(request, slice),
+            ages: crossed(&request.ages, request, reads),
+        })
+    }
+}
+
+fn outcomes(request: &AccessRequest, slice: &Slice) -> u128 {
+    slice
+        .tests
+        .iter()
+        .fold(0, |bits, test| (bits << 1) | u128::from(test.holds(&request.request)))
+}
+
+fn crossed(ages: &Ages, request: &AccessRequest, reads: &Reads) -> [u8; Age::ALL.len()] {
+    Age::ALL.map(|age| {
+        let Some((lines, seconds)) = reads.lines().get(&age).zip(ages.seconds(age, request.now)) else {
+            return 0;
+        };
+        let crossed = lines.range(..=seconds).count();
+        u8::try_from(crossed.saturating_add(1)).unwrap_or(u8::MAX)
+    })
+}

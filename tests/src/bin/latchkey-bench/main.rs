@@ -1,0 +1,82 @@
+//! How does Latchkey compare with nginx and its auth_request, side by side on one core of this machine?
+
+mod cut;
+mod fronts;
+mod measure;
+mod nginx;
+mod table;
+
+use std::path::PathBuf;
+
+use clap::Parser;
+use fronts::{Front, Latchkey};
+use measure::{Measured, Mode};
+use nginx::Nginx;
+
+/// Measures both proxies in turn, round after round, each alone on core 0, everything else on core 1.
+#[derive(Parser)]
+struct Arguments {
+    /// The gateway to measure, built with the dist profile.
+    #[arg(long)]
+    latchkey: PathBuf,
+    /// The load generator; by default the one beside this program.
+    #[arg(long)]
+    load: Option<PathBuf>,
+    /// How often each proxy has its turn.
+    #[arg(long, default_value_t = 5)]
+    rounds: usize,
+    /// Seconds of each measurement.
+    #[arg(long, default_value_t = 5.0)]
+    seconds: f64,
+    /// Requests under way at a time.
+    #[arg(long, default_value_t = 32)]
+    connections: usize,
+    /// Open connections in the measurement of deactivation; 0 leaves it out.
+    #[arg(long, default_value_t = 200)]
+    cut_connections: usize,
+    /// The commit to name above the table.
+    #[arg(long, default_value = "unknown")]
+    commit: String,
+}
+
+fn main() {
+    let arguments = Arguments::parse();
+    let load = arguments
+        .load
+        .clone()
+        .unwrap_or_else(|| beside_this_program("latchkey-load"));
+    let directory = tempfile::tempdir().expect("a temporary directory");
+
+    let nginx = Nginx::start(directory.path());
+    let latchkey = Latchkey::start(&arguments.latchkey, directory.path(), Some(nginx.upstream()));
+    let fronts: [&dyn Front; 2] = [&nginx, &latchkey];
+    let mut rounds = Vec::new();
+    for round in 1..=arguments.rounds {
+        for mode in Mode::ALL {
+            let [reference, ours] = fronts.map(|front| measure::run(front, mode, &load, &arguments));
+            eprintln!(
+                "round {round} of {}, {mode}: nginx {reference}, latchkey {ours}",
+                arguments.rounds
+            );
+            rounds.push((mode, reference, ours));
+        }
+    }
+    drop(latchkey);
+
+    println!("{}", table::of(&rounds, &arguments));
+    if arguments.cut_connections > 0 {
+        println!(
+            "{}",
+            cut::measure(&arguments.latchkey, arguments.cut_connections, arguments.rounds)
+        );
+    }
+}
+
+fn beside_this_program(name: &str) -> PathBuf {
+    std::env::current_exe()
+        .expect("this program has a path")
+        .with_file_name(name)
+}
+
+/// One mode in one round: what nginx did, then what Latchkey did.
+type Round = (Mode, Measured, Measured);

@@ -1,0 +1,148 @@
+//! How are programs started, watched and ended, so that none outlives its test?
+
+use std::io::{BufRead, BufReader, Read};
+use std::net::{SocketAddr, TcpListener};
+use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+/// A running program; killed and reaped when dropped, its output shown if the test is failing.
+pub struct Process {
+    child: Child,
+    name: String,
+    output: Arc<Mutex<String>>,
+}
+
+impl Process {
+    /// Starts the command and keeps what it prints.
+    pub fn start(command: &mut Command) -> Self {
+        let name = command.get_program().to_string_lossy().into_owned();
+        command
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        let mut child = command
+            .spawn()
+            .unwrap_or_else(|error| panic!("cannot start {name}: {error}"));
+        let output = Arc::new(Mutex::new(String::new()));
+        keep(child.stdout.take().unwrap(), Arc::clone(&output));
+        keep(child.stderr.take().unwrap(), Arc::clone(&output));
+        Self { child, name, output }
+    }
+
+    /// Its process id.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Everything it has printed so far, on both streams.
+    pub fn output(&self) -> String {
+        self.output.lock().unwrap().clone()
+    }
+
+    /// Waits until a line of the output is exactly this.
+    ///
+    /// # Panics
+    /// When the program ends or the deadline passes first.
+    pub fn wait_for_line(&mut self, line: &str, deadline: Duration) {
+        let seen = until(deadline, || {
+            let printed = self.output().lines().any(|printed| printed == line);
+            printed || self.child.try_wait().unwrap().is_some()
+        });
+        let printed = self.output().lines().any(|printed| printed == line);
+        assert!(
+            seen && printed,
+            "{} never printed `{line}`; it printed:\n{}",
+            self.name,
+            self.output()
+        );
+    }
+
+    /// Waits for the program to end by itself; its exit code, or nothing when a signal ended it.
+    pub fn wait(&mut self, deadline: Duration) -> Option<i32> {
+        assert!(
+            until(deadline, || self.child.try_wait().unwrap().is_some()),
+            "{} does not end",
+            self.name
+        );
+        self.child.wait().unwrap().code()
+    }
+
+    /// Ends it at once, as a power cut would (SIGKILL), and reaps it.
+    pub fn kill(&mut self) {
+        let _gone_already = self.child.kill();
+        self.child.wait().unwrap();
+    }
+
+    /// Sends a signal by its name, such as `HUP`.
+    pub fn signal(&self, name: &str) {
+        let status = Command::new("kill")
+            .arg(format!("-{name}"))
+            .arg(self.id().to_string())
+            .status();
+        assert!(status.unwrap().success(), "cannot send {name} to {}", self.name);
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        self.kill();
+        if std::thread::panicking() {
+            eprintln!("---- what {} printed ----\n{}", self.name, self.output());
+        }
+    }
+}
+
+/// Asks again every few milliseconds until it is so; `false` when the deadline passes first.
+pub fn until(deadline: Duration, mut is_so: impl FnMut() -> bool) -> bool {
+    let end = Instant::now() + deadline;
+    loop {
+        if is_so() {
+            return true;
+        }
+        if Instant::now() > end {
+            return false;
+        }
+        std::thread::sleep(Duration::from_millis(2));
+    }
+}
+
+/// A loopback port that nobody listens on now.
+pub fn free_port() -> u16 {
+    TcpListener::bind(("127.0.0.1", 0))
+        .unwrap()
+        .local_addr()
+        .unwrap()
+        .port()
+}
+
+/// This port on the loopback address.
+pub fn loopback(port: u16) -> SocketAddr {
+    SocketAddr::from(([127, 0, 0, 1], port))
+}
+
+fn keep(stream: impl Read + Send + 'static, output: Arc<Mutex<String>>) {
+    std::thread::spawn(move || {
+        for line in BufReader::new(stream).lines().map_while(Result::ok) {
+            let mut output = output.lock().unwrap();
+            output.push_str(&line);
+            output.push('\n');
+        }
+    });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_is_waited_for_and_a_dropped_process_is_gone() {
+        let mut process = Process::start(Command::new("sh").args(["-c", "echo before; echo ready; exec sleep 60"]));
+
+        process.wait_for_line("ready", Duration::from_secs(5));
+        let id = process.id();
+        drop(process);
+
+        assert!(!std::path::Path::new(&format!("/proc/{id}")).exists());
+    }
+}

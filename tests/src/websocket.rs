@@ -1,0 +1,86 @@
+//! What happens on an open WebSocket?
+
+use std::io::ErrorKind;
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use rustls::ClientConfig;
+use tokio_tungstenite::tungstenite::{self, Message, WebSocket, client::IntoClientRequest};
+
+use crate::tls::{self, Connection};
+
+/// A WebSocket over TLS, blocking.
+pub struct Socket(WebSocket<Connection>);
+
+/// How a WebSocket ended.
+#[derive(Debug, PartialEq, Eq)]
+pub enum End {
+    /// With a close frame of this code.
+    Closed(u16),
+    /// Without one.
+    Cut,
+    /// Not at all within the time given.
+    Open,
+}
+
+impl Socket {
+    /// Opens `wss://HOST/PATH`; the status of the refusal when it is refused.
+    ///
+    /// # Errors
+    /// The status that was answered instead of 101.
+    pub fn open(address: SocketAddr, host: &str, path: &str, config: ClientConfig) -> Result<Self, u16> {
+        Self::open_from(address, host, path, config, None)
+    }
+
+    /// The same with an `Origin` field.
+    ///
+    /// # Errors
+    /// The status that was answered instead of 101.
+    pub fn open_from(
+        address: SocketAddr,
+        host: &str,
+        path: &str,
+        config: ClientConfig,
+        origin: Option<&str>,
+    ) -> Result<Self, u16> {
+        let connection = tls::connect(address, host, config).unwrap();
+        let mut request = format!("wss://{host}:{}{path}", address.port())
+            .into_client_request()
+            .unwrap();
+        if let Some(origin) = origin {
+            request.headers_mut().insert("origin", origin.parse().unwrap());
+        }
+        match tungstenite::client::client(request, connection) {
+            Ok((socket, _)) => Ok(Self(socket)),
+            Err(tungstenite::HandshakeError::Failure(tungstenite::Error::Http(response))) => {
+                Err(response.status().as_u16())
+            }
+            Err(error) => panic!("the WebSocket handshake broke: {error}"),
+        }
+    }
+
+    /// Sends a text and returns the next text that comes back, if the socket still lives.
+    pub fn echo(&mut self, text: &str) -> Option<String> {
+        self.0.send(Message::text(text)).ok()?;
+        loop {
+            if let Message::Text(answer) = self.0.read().ok()? {
+                return Some(answer.to_string());
+            }
+        }
+    }
+
+    /// How it ends within this time, and after how long.
+    pub fn end_within(&mut self, deadline: Duration) -> (End, Duration) {
+        let begun = Instant::now();
+        while let Some(left) = deadline.checked_sub(begun.elapsed()).filter(|left| !left.is_zero()) {
+            self.0.get_ref().sock.set_read_timeout(Some(left)).unwrap();
+            match self.0.read() {
+                Ok(Message::Close(Some(frame))) => return (End::Closed(frame.code.into()), begun.elapsed()),
+                Ok(_) => {}
+                Err(tungstenite::Error::Io(error)) if error.kind() == ErrorKind::WouldBlock => break,
+                Err(_) => return (End::Cut, begun.elapsed()),
+            }
+        }
+        (End::Open, begun.elapsed())
+    }
+}

@@ -1,0 +1,158 @@
+//! What can be said of an application in the configuration, and what of it arrives there?
+
+use std::time::Duration;
+
+use latchkey_tests::demo::{ALICE, BOB, Demo, NOBODY};
+use latchkey_tests::process::until;
+use latchkey_tests::upstream::{Reply, Upstream, ok};
+
+#[test]
+fn public_paths_are_open_to_anybody_and_to_nobody_else() {
+    let upstream = Upstream::friendly();
+    let demo = configured(
+        &upstream,
+        "payroll",
+        "    public_paths: [/robots.txt, /static/]\n",
+        |demo| demo.status(NOBODY, "payroll", "/robots.txt") == 200,
+    );
+
+    for (path, status) in [
+        ("/static/a.css", 200),
+        ("/static", 200),
+        ("/robots.txt/x", 401),
+        ("/staticky", 401),
+        ("/", 401),
+    ] {
+        assert_eq!(demo.status(NOBODY, "payroll", path), status, "{path}");
+    }
+    assert!(
+        upstream
+            .last("/static/a.css")
+            .unwrap()
+            .fields("x-latchkey-user")
+            .is_empty()
+    );
+    assert_eq!(
+        demo.curl(NOBODY, &demo.url("payroll", "/static/../x"), &["--path-as-is"])
+            .status,
+        400
+    );
+}
+
+#[test]
+fn header_rules_apply_on_both_ways_and_never_to_the_identity() {
+    let upstream = Upstream::start(|_| {
+        let answer = String::from_utf8(ok("ok")).unwrap();
+        Reply::Send(
+            answer
+                .replacen("\r\n", "\r\nX-Powered-By: something\r\nSet-Cookie: a=1\r\n", 1)
+                .into_bytes(),
+        )
+    });
+    let rules = "    request_headers: {set: {X-Environment: test}, remove: [X-Debug]}\n    \
+                 response_headers: {set: {X-Frame-Options: DENY}, remove: [X-Powered-By]}\n";
+    let demo = configured(&upstream, "wiki", rules, |demo| {
+        demo.curl(ALICE, &demo.url("wiki", "/"), &[]).header("x-frame-options") == Some("DENY")
+    });
+
+    let answer = demo.curl(
+        ALICE,
+        &demo.url("wiki", "/ruled"),
+        &["-H", "X-Debug: 1", "-H", "X-Environment: mine"],
+    );
+
+    assert_eq!(
+        (answer.header("x-powered-by"), answer.header("set-cookie")),
+        (None, Some("a=1"))
+    );
+    let received = upstream.last("/ruled").unwrap();
+    assert_eq!(received.fields("x-environment"), ["test"]);
+    assert_eq!(
+        (received.fields("x-debug").len(), received.fields("x-latchkey-user")),
+        (0, vec!["alice"])
+    );
+}
+
+#[test]
+fn a_body_is_taken_up_to_its_limit() {
+    let upstream = Upstream::friendly();
+    let demo = configured(&upstream, "wiki", "    body_limit: 1KiB\n", |demo| {
+        post(demo, 2000, &[]) == 413
+    });
+
+    assert_eq!(post(&demo, 1000, &[]), 200);
+    assert_eq!(post(&demo, 1025, &[]), 413);
+    assert_eq!(upstream.received().last().unwrap().body.len(), 1000);
+    let chunked = post(&demo, 5000, &["-H", "Transfer-Encoding: chunked"]);
+    assert!(chunked == 413 || chunked == 0, "{chunked}");
+    assert_eq!(
+        upstream.received().last().unwrap().body.len(),
+        1000,
+        "a body over the limit arrived as whole"
+    );
+}
+
+#[test]
+fn spellings_that_servers_read_differently_pass_only_where_configured() {
+    let upstream = Upstream::friendly();
+    let demo = configured(
+        &upstream,
+        "payroll",
+        "    encoded_slashes: pass\n    path_parameters: pass\n",
+        |demo| demo.status(ALICE, "payroll", "/a%2fb;v=1") == 200,
+    );
+
+    assert_eq!(upstream.last("/a%2").unwrap().target(), "/a%2fb;v=1");
+    assert_eq!(demo.status(ALICE, "wiki", "/a%2fb"), 400);
+    assert_eq!(demo.status(ALICE, "wiki", "/a;v=1"), 400);
+    assert_eq!(demo.status(BOB, "payroll", "/a%2fb"), 403);
+}
+
+#[test]
+fn a_listed_foreign_origin_may_write() {
+    let upstream = Upstream::friendly();
+    let listed = ["-H", "Origin: https://portal.example.com", "-d", "x"];
+    let demo = configured(
+        &upstream,
+        "wiki",
+        "    allowed_origins: [\"https://portal.example.com\"]\n",
+        |demo| demo.curl(ALICE, &demo.url("wiki", "/"), &listed).status == 200,
+    );
+
+    let other = demo.curl(
+        ALICE,
+        &demo.url("wiki", "/"),
+        &["-H", "Origin: https://portal.example.org", "-d", "x"],
+    );
+
+    assert_eq!(other.code(), "cross-site");
+    assert_eq!(
+        demo.curl(ALICE, &demo.url("payroll", "/"), &listed).code(),
+        "cross-site"
+    );
+}
+
+/// A demo one of whose applications has these lines too, once the running gateway has taken them over.
+fn configured(upstream: &Upstream, app: &str, lines: &str, taken_over: impl Fn(&Demo) -> bool) -> Demo {
+    let demo = Demo::in_front_of(upstream);
+    assert!(!taken_over(&demo), "it is so without being configured");
+    demo.edit(
+        "latchkey.yaml",
+        &format!("- name: {app}\n"),
+        &format!("- name: {app}\n{lines}"),
+    );
+    assert!(until(BOUND, || taken_over(&demo)), "{}", demo.process().output());
+    demo
+}
+
+fn post(demo: &Demo, length: usize, arguments: &[&str]) -> u16 {
+    let body = "x".repeat(length);
+    demo.curl(
+        ALICE,
+        &demo.url("wiki", "/post"),
+        &[&["--data-binary", &body, "-H", "Expect:"], arguments].concat(),
+    )
+    .status
+}
+
+const BOUND: Duration = Duration::from_secs(10);
