@@ -12,12 +12,12 @@ pub fn age(since: Timestamp, now: Timestamp) -> i64 {
 }
 
 /// Whether a time is further ahead than honest clocks differ.
-pub(crate) fn is_ahead(at: Timestamp, now: Timestamp) -> bool {
+pub fn is_ahead(at: Timestamp, now: Timestamp) -> bool {
     at.millis().saturating_sub(now.millis()) > SKEW_MILLIS
 }
 
 /// The first moment from which on a time is no longer too far ahead.
-pub(crate) fn no_longer_ahead(at: Timestamp) -> Timestamp {
+pub fn no_longer_ahead(at: Timestamp) -> Timestamp {
     Timestamp::from_millis(at.millis().saturating_sub(SKEW_MILLIS))
 }
 

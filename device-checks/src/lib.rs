@@ -4,6 +4,6 @@ mod age;
 mod certificate;
 mod signals;
 
-pub use age::{GREATEST_AGE, age};
+pub use age::{GREATEST_AGE, age, is_ahead, no_longer_ahead};
 pub use certificate::{BadCertificate, LeafCertificate};
 pub use signals::DeviceSignals;

@@ -9,8 +9,8 @@ use imbl::{OrdMap, OrdSet};
 
 use crate::{
     ApiToken, ApiTokenId, Certificate, Change, Device, DeviceId, Enrollment, EnrollmentId, EnrollmentToken,
-    EnrollmentTokenId, Fingerprint, Group, GroupId, KeyThumbprint, MdmReport, Revision, SecretHash, Serial, Timestamp,
-    User, UserId,
+    EnrollmentTokenId, Fingerprint, Group, GroupId, KeyThumbprint, MdmReport, Revision, SecretHash, Serial, User,
+    UserId,
 };
 
 /// The directory at one revision. Snapshots share what they have in common, so a new one costs only what changed.
@@ -297,14 +297,6 @@ impl Snapshot {
         let from = self.reports.range((device, String::new())..);
         from.take_while(move |((of, _), _)| *of == device)
             .map(|(_, report)| report)
-    }
-
-    /// The newest report on the device that has not ended, also one from the future: whoever judges it treats that as absent,
-    /// so that a source with a wrong clock hides the others rather than the others it.
-    pub fn current_report(&self, device: DeviceId, now: Timestamp) -> Option<&Arc<MdmReport>> {
-        self.reports_of_device(device)
-            .filter(|report| now < report.ends)
-            .max_by_key(|report| report.at)
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use device_checks::{age, is_ahead, no_longer_ahead};
 use directory::Timestamp;
 
 /// A fact whose age policies may bound: `context.age.NAME`.
@@ -98,16 +99,8 @@ impl Ages {
 
     /// The age policies see, in whole seconds.
     pub(crate) fn seconds(&self, age: Age, now: Timestamp) -> Option<i64> {
-        self.since(age).map(|since| seconds(since, now))
+        self.since(age).map(|since| device_checks::age(since, now))
     }
-}
-
-/// Whole seconds since then; a time further ahead than clocks may differ counts as the greatest age, never as fresh.
-fn seconds(since: Timestamp, now: Timestamp) -> i64 {
-    if is_ahead(since, now) {
-        return GREATEST;
-    }
-    (now.millis().saturating_sub(since.millis()) / 1000).clamp(0, GREATEST)
 }
 
 /// The first moment after now at which the age reaches one of the lines, or falls back from the greatest age.
@@ -115,8 +108,8 @@ pub(crate) fn next_crossing(since: Timestamp, now: Timestamp, lines: &BTreeSet<i
     if is_ahead(since, now) {
         return Some(no_longer_ahead(since));
     }
-    let age = seconds(since, now);
-    let line = lines.iter().find(|line| **line > age)?;
+    let reached = age(since, now);
+    let line = lines.iter().find(|line| **line > reached)?;
     Some(reaches(since, *line))
 }
 
@@ -125,29 +118,18 @@ pub(crate) fn next_second(since: Timestamp, now: Timestamp) -> Timestamp {
     if is_ahead(since, now) {
         return no_longer_ahead(since);
     }
-    reaches(since, seconds(since, now).saturating_add(1))
-}
-
-fn no_longer_ahead(since: Timestamp) -> Timestamp {
-    Timestamp::from_millis(since.millis().saturating_sub(SKEW_MILLIS))
+    reaches(since, age(since, now).saturating_add(1))
 }
 
 fn reaches(since: Timestamp, age: i64) -> Timestamp {
     Timestamp::from_millis(since.millis().saturating_add(age.saturating_mul(1000)))
 }
 
-fn is_ahead(since: Timestamp, now: Timestamp) -> bool {
-    since.millis().saturating_sub(now.millis()) > SKEW_MILLIS
-}
-
-/// How far two honest clocks may differ.
-const SKEW_MILLIS: i64 = 5_000;
-
-/// Far beyond any line a policy draws, and far from where adding to it would overflow.
-const GREATEST: i64 = 1 << 53;
-
 #[cfg(test)]
 mod tests {
+    use device_checks::GREATEST_AGE as GREATEST;
+    use device_checks::age as seconds;
+
     use super::*;
 
     const NOW: Timestamp = Timestamp::from_secs(1_795_000_000);

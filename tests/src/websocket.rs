@@ -59,12 +59,20 @@ impl Socket {
         }
     }
 
-    /// Sends a text and returns the next text that comes back, if the socket still lives.
-    pub fn echo(&mut self, text: &str) -> Option<String> {
-        self.0.send(Message::text(text)).ok()?;
+    /// Sends a text and returns the next text that comes back.
+    ///
+    /// # Errors
+    /// Why nothing came back.
+    pub fn echo(&mut self, text: &str) -> Result<String, String> {
+        self.0
+            .send(Message::text(text))
+            .map_err(|error| format!("sending: {error}"))?;
         loop {
-            if let Message::Text(answer) = self.0.read().ok()? {
-                return Some(answer.to_string());
+            match self.0.read() {
+                Ok(Message::Text(answer)) => return Ok(answer.to_string()),
+                Ok(Message::Close(frame)) => return Err(format!("closed: {frame:?}")),
+                Ok(_) => {}
+                Err(error) => return Err(format!("reading: {error}")),
             }
         }
     }

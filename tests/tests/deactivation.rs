@@ -91,19 +91,26 @@ fn a_sibling_stream_whose_decision_did_not_flip_goes_on() {
 fn a_websocket_is_closed_with_1008() {
     let demo = DEMO.demo();
     demo.enroll("alice", "socket");
+    let device = demo.device_id("socket");
     let mut socket = demo.websocket(Some("socket"), "wiki", None).unwrap();
     let mut bobs = demo.websocket(BOB, "wiki", None).unwrap();
-    assert_eq!(socket.echo("before").as_deref(), Some("before"));
+    assert_eq!(socket.echo("before"), Ok("before".to_owned()));
 
     demo.command(&["device", "deactivate", "socket"]);
 
     let (end, delay) = socket.end_within(BOUND);
     assert_eq!(end, End::Closed(1008), "after {delay:?}");
-    assert_eq!(bobs.echo("still here").as_deref(), Some("still here"));
-    let cut = demo
+    assert_eq!(bobs.echo("still here"), Ok("still here".to_owned()));
+    let begun = demo
         .decisions()
-        .line(|line| line["path"] == "/ws" && line["decision"] == "deny");
-    assert_eq!(cut.unwrap()["user"], "alice");
+        .line(|line| line["path"] == "/ws" && line["device"] == device.as_str())
+        .unwrap();
+    let of_same = |line: &serde_json::Value| line["request_id"] == begun["request_id"] && line["decision"] == "deny";
+    let cut = demo.decisions().line(of_same).expect("a line about the cut");
+    assert_eq!(
+        (&begun["decision"], &cut["code"]),
+        (&"allow".into(), &"device-deactivated".into())
+    );
 }
 
 /// D-04: an endless answer over HTTP/1.1 ends with its connection.

@@ -118,7 +118,7 @@ fn open(demo: &Demo, device: Option<&str>, app: &str) -> Socket {
 }
 
 fn lives(socket: &mut Socket) -> bool {
-    socket.echo("still here").as_deref() == Some("still here")
+    socket.echo("still here").is_ok_and(|answer| answer == "still here")
 }
 
 /// SHA-256 of the leaf in lower-case hex, as the gateway names certificates.

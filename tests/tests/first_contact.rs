@@ -231,7 +231,7 @@ fn http_1_http_2_websockets_and_event_streams_all_pass() {
     let mut events = client.open("/events");
 
     assert_eq!((first.status, second.status), (200, 200));
-    assert_eq!(socket.echo("hello").as_deref(), Some("hello"));
+    assert_eq!(socket.echo("hello"), Ok("hello".to_owned()));
     assert!(events.goes_on());
     assert_eq!(demo.websocket(NOBODY, "wiki", None).err(), Some(401));
     assert_eq!(demo.websocket(BOB, "payroll", None).err(), Some(403));

@@ -1,7 +1,5 @@
 //! What becomes of what management services say?
 
-use std::time::Duration;
-
 use super::world::World;
 use crate::{Command, MdmReport, Refusal};
 
@@ -26,34 +24,6 @@ fn a_report_takes_the_place_of_the_same_sources_earlier_one() {
     assert_eq!(world.snapshot.reports_of_device(laptop.device).count(), 2);
     assert!(!world.snapshot.report(laptop.device, "jamf").unwrap().managed);
     assert!(world.snapshot.report(laptop.device, "intune").unwrap().managed);
-}
-
-#[test]
-fn the_newest_report_that_has_not_ended_is_the_current_one() {
-    let mut world = World::new();
-    let alice = world.user("alice");
-    let laptop = world.device(alice);
-    let long = world.report(laptop.device, "jamf");
-    let later = world.now.plus(Duration::from_secs(60));
-    let short = MdmReport {
-        source: "intune".to_owned(),
-        at: later,
-        ends: later.plus(Duration::from_secs(60)),
-        ..long.clone()
-    };
-    world.run(Command::ReportDevice(long.clone())).unwrap();
-    world.run(Command::ReportDevice(short.clone())).unwrap();
-
-    let current = |now| {
-        world
-            .snapshot
-            .current_report(laptop.device, now)
-            .map(|report| report.source.as_str())
-    };
-
-    assert_eq!(current(later), Some("intune"));
-    assert_eq!(current(short.ends), Some("jamf"));
-    assert_eq!(current(long.ends), None);
 }
 
 #[test]

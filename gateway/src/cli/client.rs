@@ -9,7 +9,7 @@ use serde_json::Value;
 use url::Url;
 
 use super::error::CliError;
-use super::output::Output;
+use super::output::{Output, printable};
 
 /// What it takes to ask a gateway.
 pub(super) struct Login {
@@ -165,7 +165,7 @@ fn refused(status: StatusCode, error: &Value) -> Option<CliError> {
     Some(CliError::Refused {
         status: status.as_u16(),
         code: error.get("errorCode")?.as_str()?.to_owned(),
-        summary: error.get("errorSummary")?.as_str()?.to_owned(),
+        summary: printable(error.get("errorSummary")?.as_str()?),
     })
 }
 

@@ -16,7 +16,7 @@ pub(super) async fn device(client: &Client, name: &str) -> Result<Value, CliErro
         "device",
         "id",
         name,
-        client.all(&["devices"], &[("search", &search)]).await?,
+        client.page(&["devices"], &[("search", &search), FEW]).await?,
     )
 }
 
@@ -38,7 +38,7 @@ pub(super) async fn certificate(client: &Client, name: &str) -> Result<Value, Cl
         "certificate",
         "fingerprint",
         name,
-        client.all(&["certificates"], &[("search", &search)]).await?,
+        client.page(&["certificates"], &[("search", &search), FEW]).await?,
     )
 }
 
@@ -63,6 +63,9 @@ fn pick(what: &'static str, member: &str, name: &str, mut found: Vec<Value>) -> 
         }
     }
 }
+
+/// As many as a message can list.
+const FEW: (&str, &str) = ("limit", "10");
 
 #[cfg(test)]
 mod tests {

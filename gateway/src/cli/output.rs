@@ -19,10 +19,10 @@ pub(super) enum Output {
 }
 
 impl Output {
-    /// Shows several things, a row each.
+    /// Shows several things, a row each, by their first column.
     pub(super) fn list(self, columns: &[Column], things: &[Value]) {
         match self {
-            Self::Text => print(&rows(columns, things)),
+            Self::Text => print(&rows(columns, &sorted(columns, things))),
             Self::Json => print(&json(&Value::from(things.to_vec()))),
         }
     }
@@ -67,6 +67,15 @@ pub(crate) fn print(text: &str) {
 /// Writes to standard error.
 pub(super) fn complain(text: &str) {
     let _ = io::stderr().lock().write_all(text.as_bytes());
+}
+
+/// The API's own order is that of the ids, which says nothing to people.
+fn sorted(columns: &[Column], things: &[Value]) -> Vec<Value> {
+    let mut things = things.to_vec();
+    if let Some((_, pointer)) = columns.first() {
+        things.sort_by_cached_key(|thing| cell(thing.pointer(pointer)));
+    }
+    things
 }
 
 fn rows(columns: &[Column], things: &[Value]) -> String {
@@ -116,12 +125,21 @@ fn cell(value: Option<&Value>) -> String {
         Some(Value::Bool(yes)) => if *yes { "yes" } else { "no" }.to_owned(),
         Some(Value::Number(number)) => number.to_string(),
         Some(Value::String(text)) => printable(without_milliseconds(text).unwrap_or(text)),
-        Some(Value::Array(items)) => joined(items.iter().map(|item| cell(Some(item)))),
+        Some(Value::Array(items)) => joined(items.iter().map(inner)),
         Some(Value::Object(members)) => joined(
             members
                 .iter()
-                .map(|(name, value)| format!("{}={}", printable(name), cell(Some(value)))),
+                .map(|(name, value)| format!("{}={}", printable(name), inner(value))),
         ),
+    }
+}
+
+/// A value within another one.
+fn inner(value: &Value) -> String {
+    match value {
+        Value::Object(_) => format!("{{{}}}", cell(Some(value))),
+        Value::Array(_) => format!("[{}]", cell(Some(value))),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => cell(Some(value)),
     }
 }
 
@@ -135,7 +153,7 @@ fn joined(parts: impl Iterator<Item = String>) -> String {
 }
 
 /// Whatever would steer a terminal is shown as a sign that something was there.
-fn printable(text: &str) -> String {
+pub(super) fn printable(text: &str) -> String {
     let shown = |character: char| {
         if character.is_control() {
             char::REPLACEMENT_CHARACTER
@@ -175,9 +193,21 @@ mod tests {
     }
 
     #[test]
+    fn rows_stand_in_the_order_of_their_first_column() {
+        let things = ["bob", "alice"].map(|name| json!({ "name": name }));
+        assert_eq!(
+            sorted(&COLUMNS, &things),
+            ["alice", "bob"].map(|name| json!({ "name": name }))
+        );
+    }
+
+    #[test]
     fn one_thing_is_shown_value_by_value() {
         let thing = json!({ "name": "x", "status": null, "users": { "a": true, "b": [1, 2] } });
-        assert_eq!(pairs(&COLUMNS, &thing), "NAME    x\nSTATUS  -\nUSERS   a=yes, b=1, 2\n");
+        assert_eq!(
+            pairs(&COLUMNS, &thing),
+            "NAME    x\nSTATUS  -\nUSERS   a=yes, b=[1, 2]\n"
+        );
     }
 
     #[test]

@@ -3,16 +3,16 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
 use directory::{DeviceId, Revision, Timestamp, UserId};
-use http::{HeaderMap, HeaderName, HeaderValue, header};
+use http::{HeaderName, HeaderValue, header};
 use moka::sync::Cache;
 use pingora::http::{RequestHeader, ResponseHeader};
 use serde::Serialize;
 
 use super::arrive::Arrived;
 use super::decide::{Granted, Permit};
-use crate::config::{HeaderRules, is_ours};
+use super::strip::{sets_our_cookie, strip};
+use crate::config::HeaderRules;
 use crate::jws::TokenSigner;
 
 /// Makes the identity that applications read, and keeps it while it is valid.
@@ -155,31 +155,6 @@ pub(crate) struct Issuing<'a> {
     pub(crate) now: Timestamp,
 }
 
-/// Takes out of the request what its `Connection` field nominates, before anything else reads it: what we add later
-/// must not be nominated away (RFC 9110, section 7.6.1).
-pub(crate) fn drop_nominated(head: &mut RequestHeader, websocket: bool) {
-    let nominated: Vec<HeaderName> = head
-        .headers
-        .get_all(header::CONNECTION)
-        .iter()
-        .flat_map(|value| value.as_bytes().split(|byte| *byte == b','))
-        .filter_map(|token| HeaderName::from_bytes(token.trim_ascii()).ok())
-        .filter(|name| *name != header::HOST && *name != header::UPGRADE && *name != header::CONTENT_LENGTH)
-        .filter(|name| *name != header::TRANSFER_ENCODING)
-        .collect();
-    for name in &nominated {
-        head.remove_header(name);
-    }
-    if head.headers.contains_key(header::CONNECTION) {
-        head.remove_header(&header::CONNECTION);
-    }
-    if websocket {
-        let _ = head.insert_header(header::CONNECTION, "Upgrade");
-    } else if head.headers.contains_key(header::UPGRADE) {
-        head.remove_header(&header::UPGRADE);
-    }
-}
-
 /// Writes the request that goes to the application.
 ///
 /// # Errors
@@ -237,93 +212,6 @@ pub(crate) fn prepare_answer(head: &mut ResponseHeader, permit: &Permit, request
     }
 }
 
-/// Takes out everything that a client must not tell an application behind the gateway.
-fn strip(head: &mut RequestHeader) {
-    let unwanted: Vec<HeaderName> = head
-        .headers
-        .keys()
-        .filter(|name| is_unwanted(name.as_str()))
-        .cloned()
-        .collect();
-    for name in &unwanted {
-        head.remove_header(name);
-    }
-    strip_cookies(head);
-}
-
-fn is_unwanted(name: &str) -> bool {
-    let known_letter = matches!(
-        name.as_bytes().first(),
-        Some(b'x' | b'f' | b's' | b'c' | b't' | b'd' | b'p')
-    );
-    if !known_letter {
-        return false;
-    }
-    if is_ours(name) {
-        return true;
-    }
-    let folded: String = name
-        .chars()
-        .map(|letter| {
-            if letter.is_ascii_alphanumeric() {
-                letter.to_ascii_lowercase()
-            } else {
-                '-'
-            }
-        })
-        .collect();
-    UNWANTED.contains(&folded.as_str()) || UNWANTED_PREFIXES.iter().any(|prefix| folded.starts_with(prefix))
-}
-
-/// Takes our cookies out of `Cookie` and leaves the others byte for byte.
-fn strip_cookies(head: &mut RequestHeader) {
-    let ours = |pair: &[u8]| is_our_cookie(pair.split(|byte| *byte == b'=').next().unwrap_or_default().trim_ascii());
-    let any_ours = |headers: &HeaderMap| {
-        headers
-            .get_all(header::COOKIE)
-            .iter()
-            .any(|value| value.as_bytes().split(|byte| *byte == b';').any(ours))
-    };
-    if !any_ours(&head.headers) {
-        return;
-    }
-    let values: Vec<HeaderValue> = head.headers.get_all(header::COOKIE).iter().cloned().collect();
-    head.remove_header(&header::COOKIE);
-    for value in values {
-        let kept: Vec<&[u8]> = value
-            .as_bytes()
-            .split(|byte| *byte == b';')
-            .filter(|pair| !ours(pair))
-            .collect();
-        let joined = kept.join(&b';');
-        if let Ok(value) = HeaderValue::from_maybe_shared(Bytes::from(joined.trim_ascii().to_vec()))
-            && !value.is_empty()
-        {
-            let _ = head.append_header(header::COOKIE, value);
-        }
-    }
-}
-
-fn sets_our_cookie(value: &HeaderValue) -> bool {
-    is_our_cookie(
-        value
-            .as_bytes()
-            .split(|byte| matches!(byte, b'=' | b';'))
-            .next()
-            .unwrap_or_default()
-            .trim_ascii(),
-    )
-}
-
-fn is_our_cookie(name: &[u8]) -> bool {
-    let name = String::from_utf8_lossy(name).to_ascii_lowercase();
-    let bare = name
-        .strip_prefix("__host-")
-        .or_else(|| name.strip_prefix("__secure-"))
-        .unwrap_or(&name);
-    bare.starts_with("latchkey")
-}
-
 fn apply_to_request(head: &mut RequestHeader, rules: &HeaderRules) {
     for name in &rules.remove {
         head.remove_header(name);
@@ -351,128 +239,3 @@ const X_LATCHKEY_EMAIL: HeaderName = HeaderName::from_static("x-latchkey-email")
 const X_LATCHKEY_GROUPS: HeaderName = HeaderName::from_static("x-latchkey-groups");
 const X_LATCHKEY_DEVICE: HeaderName = HeaderName::from_static("x-latchkey-device");
 const X_LATCHKEY_ASSERTION: HeaderName = HeaderName::from_static("x-latchkey-assertion");
-
-/// What proxies tell applications about the client, its certificate or the original request, and what frameworks take
-/// for their own: from a client all of it is a claim.
-const UNWANTED: [&str; 17] = [
-    "forwarded",
-    "true-client-ip",
-    "client-ip",
-    "x-client-ip",
-    "x-real-ip",
-    "x-cluster-client-ip",
-    "x-request-id",
-    "x-original-host",
-    "x-original-method",
-    "x-original-uri",
-    "x-original-url",
-    "x-rewrite-url",
-    "x-http-method",
-    "x-http-method-override",
-    "x-method-override",
-    "x-middleware-subrequest",
-    "proxy",
-];
-
-const UNWANTED_PREFIXES: [&str; 7] = [
-    "x-forwarded",
-    "x-ssl-",
-    "ssl-client",
-    "client-cert",
-    "x-client-cert",
-    "x-tls-client",
-    "x-middleware-",
-];
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn head(fields: &[(&'static str, &str)]) -> RequestHeader {
-        let mut head = RequestHeader::build("GET", b"/", None).unwrap();
-        for (name, value) in fields {
-            head.append_header(*name, *value).unwrap();
-        }
-        head
-    }
-
-    #[test]
-    fn what_a_client_says_under_our_names_or_a_proxys_is_taken_out_in_any_spelling() {
-        let claims = [
-            "X-Latchkey-User",
-            "x-latchkey_user",
-            "x_latchkey_user",
-            "X.Latchkey.User",
-            "x-latchkey-anything",
-            "Device-Assertion",
-            "device_assertion",
-            "X-Forwarded-For",
-            "X_Forwarded_For",
-            "X-Forwarded-Client-Cert",
-            "Forwarded",
-            "X-Real-IP",
-            "True-Client-IP",
-            "X-Client-IP",
-            "X-Original-URI",
-            "X-SSL-Client-Verify",
-            "SSL-Client-Cert",
-            "Client-Cert",
-            "Client-Cert-Chain",
-            "X-HTTP-Method-Override",
-            "X-Method-Override",
-            "X-Middleware-Subrequest",
-            "Proxy",
-        ];
-        for name in claims {
-            let mut head = head(&[("accept", "*/*")]);
-            head.append_header(name.to_owned(), "claimed").unwrap();
-            strip(&mut head);
-            assert_eq!(head.headers.len(), 1, "{name}");
-        }
-    }
-
-    #[test]
-    fn what_is_the_applications_own_stays() {
-        let fields = [
-            ("authorization", "Bearer x"),
-            ("x-api-key", "k"),
-            ("cookie", "a=1;  b=2"),
-            ("x-csrf-token", "t"),
-        ];
-        let mut head = head(&fields);
-        strip(&mut head);
-        assert_eq!(head.headers.len(), fields.len());
-        assert_eq!(head.headers["cookie"], "a=1;  b=2");
-    }
-
-    #[test]
-    fn our_cookies_go_no_further_and_others_stay_as_they_are() {
-        let mut head = head(&[
-            ("cookie", "a=1; __Host-latchkey=secret; b=\"2\""),
-            ("cookie", "latchkey_auth=x"),
-        ]);
-        strip(&mut head);
-        let cookies: Vec<_> = head.headers.get_all("cookie").iter().collect();
-        assert_eq!(cookies, ["a=1; b=\"2\""]);
-        assert!(sets_our_cookie(&HeaderValue::from_static(
-            "__Host-latchkey=evil; Path=/"
-        )));
-        assert!(!sets_our_cookie(&HeaderValue::from_static("session=latchkey")));
-    }
-
-    #[test]
-    fn nothing_we_add_can_be_nominated_away() {
-        let mut head = head(&[
-            ("connection", "keep-alive, X-Forwarded-For, Authorization, Host, x-a"),
-            ("authorization", "x"),
-            ("host", "wiki"),
-            ("x-a", "1"),
-            ("x-b", "2"),
-            ("upgrade", "h2c"),
-        ]);
-        drop_nominated(&mut head, false);
-        let mut names: Vec<_> = head.headers.keys().map(HeaderName::as_str).collect();
-        names.sort_unstable();
-        assert_eq!(names, ["host", "x-b"]);
-    }
-}

@@ -8,6 +8,7 @@ mod deny;
 mod forward;
 mod identify;
 mod record;
+mod strip;
 mod target;
 
 pub(crate) use arrive::{Arrival, Arrived, Refused, Site, is_websocket};
@@ -15,5 +16,6 @@ pub(crate) use assess::FactStore;
 pub(crate) use decide::{Permit, Verdict, View, decide};
 pub(crate) use denial::Denial;
 pub(crate) use deny::{Asked, Fault, deny, fail};
-pub(crate) use forward::{Identities, Issuing, drop_nominated, prepare, prepare_answer};
+pub(crate) use forward::{Identities, Issuing, prepare, prepare_answer};
 pub(crate) use record::{Decision, DecisionLog, Record};
+pub(crate) use strip::drop_nominated;
