@@ -24,12 +24,12 @@ test:
 	cargo build --workspace --bins --tests
 	cargo test --workspace
 
-# Runs every check that needs no running gateway.
+# Runs every check that needs no running gateway. Bare URLs in doc comments are what --help shows.
 lint:
 	@scripts/install build lint
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets -- -D warnings
-	RUSTDOCFLAGS="-D warnings" cargo doc --no-deps --workspace
+	RUSTDOCFLAGS="-D warnings -A rustdoc::bare-urls" cargo doc --no-deps --workspace
 	cargo deny --log-level error check bans licenses sources
 
 # Measures this machine's Latchkey beside its nginx; prints the tables of docs/performance.md.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use directory::{Touched, UserId};
 use tokio::sync::Notify;
@@ -95,6 +95,7 @@ fn judge(world: &World, view: &View, request: &LiveRequest) {
         request.scope.cancelled.cancel();
         return;
     };
+    let judged = Instant::now();
     let verdict = decide(&world.facts, view, &request.arrived, served);
     match &verdict.outcome {
         Ok(permit) => {
@@ -104,7 +105,7 @@ fn judge(world: &World, view: &View, request: &LiveRequest) {
         Err(denial) => {
             debug!(request = %request.arrived.id, code = denial.code(), "cut");
             request.scope.cancelled.cancel();
-            world.record_cut(&request.arrived, view, &verdict);
+            world.record_cut(&request.arrived, view, &verdict, judged);
         }
     }
 }

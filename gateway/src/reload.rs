@@ -160,6 +160,20 @@ fn warn_of_restart(before: &Config, after: &Config) {
         ("data_dir", before.data_dir != after.data_dir),
         ("decision_log", before.decision_log != after.decision_log),
         ("demo", before.demo != after.demo),
+        ("log", before.log != after.log),
+        ("shutdown_grace", before.shutdown_grace != after.shutdown_grace),
+        (
+            "tls.handshake_timeout",
+            before.tls.handshake_timeout != after.tls.handshake_timeout,
+        ),
+        (
+            "tls.max_handshakes",
+            before.tls.max_handshakes != after.tls.max_handshakes,
+        ),
+        (
+            "tls.max_handshakes_per_source",
+            before.tls.max_handshakes_per_source != after.tls.max_handshakes_per_source,
+        ),
     ];
     for (key, _) in changed.iter().filter(|(_, changed)| *changed) {
         warn!(key, "this change takes a restart");

@@ -4,6 +4,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use directory::{DeviceId, MdmReport, Snapshot, Timestamp};
 use pingora::protocols::tls::CaType;
 use pingora::utils::tls::WrappedX509;
 use policies::AppFacts;
@@ -110,6 +111,24 @@ impl Served {
             pool,
         })
     }
+}
+
+/// The report that counts of those on a device: of a configured MDM, not over; one that says managed goes before one that
+/// does not, then the latest.
+pub(crate) fn counting_report<'a>(
+    sources: &[String],
+    directory: &'a Snapshot,
+    device: DeviceId,
+    now: Timestamp,
+) -> Option<&'a MdmReport> {
+    let configured = |report: &&MdmReport| sources.contains(&report.source);
+    let reports = directory
+        .reports_of_device(device)
+        .map(AsRef::as_ref)
+        .filter(configured);
+    reports
+        .filter(|report| now < report.ends)
+        .max_by_key(|report| (report.managed, report.at))
 }
 
 /// The origin of a host of the gateway (RFC 6454); the default port is left out.

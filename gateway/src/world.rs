@@ -1,7 +1,7 @@
 //! What does every request and every command read? The state of one running gateway.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 use certs::Authority;
@@ -12,7 +12,7 @@ use crate::auth::CrlCache;
 use crate::clock::Clock;
 use crate::live::LiveRequests;
 use crate::request::{
-    Arrived, Decision, DecisionLog, Denial, FactStore, Identities, Issuing, Permit, Record, Verdict, View,
+    Arrived, Decision, DecisionLog, Denial, FactStore, Identified, Identities, Issuing, Permit, Record, Verdict, View,
 };
 use crate::setup::Setup;
 use crate::store::Directory;
@@ -65,13 +65,34 @@ impl World {
         }
     }
 
-    /// Writes down what was decided.
+    /// Writes down what was decided on arrival.
     pub(crate) fn record(&self, arrived: &Arrived, view: &View, verdict: &Verdict) {
+        self.write(arrived, view, verdict, arrived.started);
+    }
+
+    /// Writes down that a live request was cut, and why; `judged` is when it began to be judged again.
+    pub(crate) fn record_cut(&self, arrived: &Arrived, view: &View, verdict: &Verdict, judged: Instant) {
+        metrics::counter!("latchkey_cuts_total").increment(1);
+        self.write(arrived, view, verdict, judged);
+    }
+
+    /// Writes down an answer of the gateway's own hosts.
+    pub(crate) fn record_own(&self, arrived: &Arrived, view: &View, outcome: Result<(), &Denial>) {
+        self.log.write(&outline(arrived, view, outcome, arrived.started));
+    }
+
+    fn write(&self, arrived: &Arrived, view: &View, verdict: &Verdict, since: Instant) {
         let granted = verdict.outcome.as_ref().ok().and_then(Permit::granted);
-        let (user, device) = match (granted, &verdict.asked) {
-            (Some(granted), _) => (Some(&granted.identified), Some(&granted.assessed.device)),
-            (None, Some((identified, device))) => (Some(identified), Some(device)),
-            (None, None) => (None, None),
+        let (user, device, known) = match granted {
+            Some(granted) => {
+                let Identified { user, device, .. } = &granted.identified;
+                (Some(user), Some(device), Some(&granted.assessed.device))
+            }
+            None => (
+                verdict.asked.user.as_ref(),
+                verdict.asked.device.as_ref(),
+                verdict.asked.known.as_ref(),
+            ),
         };
         let policies = match &verdict.outcome {
             Ok(_) => granted.map(|granted| granted.policies.policies()).unwrap_or_default(),
@@ -79,28 +100,17 @@ impl World {
             Err(_) => &[],
         };
         self.log.write(&Record {
-            user: user.map(|identified| identified.user.login.as_str()),
-            device: user.map(|identified| identified.device.id),
+            user: user.map(|user| user.login.as_str()),
+            device: device.map(|device| device.id),
             policies,
-            signals: device.map(|device| &device.signals),
-            ..outline(arrived, view, verdict.outcome.as_ref().map(drop))
+            signals: known.map(|known| &known.signals),
+            ..outline(arrived, view, verdict.outcome.as_ref().map(drop), since)
         });
-    }
-
-    /// Writes down that a live request was cut, and why.
-    pub(crate) fn record_cut(&self, arrived: &Arrived, view: &View, verdict: &Verdict) {
-        metrics::counter!("latchkey_cuts_total").increment(1);
-        self.record(arrived, view, verdict);
-    }
-
-    /// Writes down an answer of the gateway's own hosts.
-    pub(crate) fn record_own(&self, arrived: &Arrived, view: &View, outcome: Result<(), &Denial>) {
-        self.log.write(&outline(arrived, view, outcome));
     }
 }
 
 /// A line of the decision log with what every request has.
-fn outline<'a>(arrived: &'a Arrived, view: &'a View, outcome: Result<(), &Denial>) -> Record<'a> {
+fn outline<'a>(arrived: &'a Arrived, view: &'a View, outcome: Result<(), &Denial>, since: Instant) -> Record<'a> {
     let (decision, code) = match outcome {
         Ok(()) => (Decision::Allow, "allowed"),
         Err(denial) => (Decision::Deny, denial.code()),
@@ -121,6 +131,6 @@ fn outline<'a>(arrived: &'a Arrived, view: &'a View, outcome: Result<(), &Denial
         signals: None,
         policy_version: view.decider.policies().version().as_str(),
         revision: view.directory.revision(),
-        latency_us: u64::try_from(arrived.started.elapsed().as_micros()).unwrap_or(u64::MAX),
+        latency_us: u64::try_from(since.elapsed().as_micros()).unwrap_or(u64::MAX),
     }
 }

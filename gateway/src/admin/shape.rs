@@ -9,6 +9,8 @@ use directory::{
 };
 use serde_json::{Value, json};
 
+use crate::setup::counting_report;
+
 use super::error::ApiError;
 
 /// The directory at one moment, as answers show it.
@@ -227,9 +229,8 @@ impl View {
 
     /// What a request from this device would be judged by.
     fn is_managed(&self, device: &Device) -> bool {
-        let configured = |report: &&Arc<MdmReport>| self.mdm_sources.contains(&report.source);
-        let mut reports = self.snapshot.reports_of_device(device.id).filter(configured);
-        reports.any(|report| DeviceSignals::of(device, None, Some(report), self.now).managed)
+        let report = counting_report(&self.mdm_sources, &self.snapshot, device.id, self.now);
+        DeviceSignals::of(device, None, report, self.now).managed
     }
 
     /// Since when a user is linked to a device.

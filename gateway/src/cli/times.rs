@@ -5,28 +5,15 @@ use std::time::Duration;
 use directory::Timestamp;
 
 use crate::clock::Clock;
+use crate::config;
 
 /// Reads a duration such as `30s`, `15m`, `24h` or `30d`.
 pub(super) fn duration(text: &str) -> Result<Duration, String> {
-    let expected = || "expected a duration such as 30s, 15m, 24h or 30d".to_owned();
-    let unit = match text.bytes().last() {
-        Some(b's') => 1,
-        Some(b'm') => 60,
-        Some(b'h') => 3_600,
-        Some(b'd') => 86_400,
-        _ => return Err(expected()),
-    };
-    let digits = text.get(..text.len().saturating_sub(1)).unwrap_or_default();
-    let number: u64 = Some(digits)
-        .filter(|digits| digits.bytes().all(|byte| byte.is_ascii_digit()))
-        .and_then(|digits| digits.parse().ok())
-        .ok_or_else(expected)?;
-    number
-        .checked_mul(unit)
-        .filter(|seconds| *seconds > 0)
-        .map(Duration::from_secs)
-        .ok_or_else(expected)
+    config::duration(SHORTEST..=LONGEST)(text).map_err(|config::Expected(what)| format!("expected {what}"))
 }
+
+const SHORTEST: Duration = Duration::from_secs(1);
+const LONGEST: Duration = Duration::from_hours(24 * 36_600);
 
 /// A moment, said as such or as how long ago it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

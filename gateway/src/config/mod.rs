@@ -29,6 +29,7 @@ pub(crate) use hosts::{HostName, HostPattern};
 pub(crate) use problems::ConfigErrors;
 pub(crate) use routes::Host;
 pub(crate) use upstream::Upstream;
+pub(crate) use values::{Expected, duration};
 
 use raw::RawConfig;
 use routes::Routes;

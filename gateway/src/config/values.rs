@@ -10,7 +10,7 @@ use tracing::level_filters::LevelFilter;
 
 /// What was expected where something else was found, as it follows "expected".
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Expected(pub(super) String);
+pub(crate) struct Expected(pub(crate) String);
 
 impl Expected {
     pub(super) fn new(what: &str) -> Self {
@@ -19,7 +19,7 @@ impl Expected {
 }
 
 /// Reads durations such as `30s`; the reader refuses those outside `range`.
-pub(super) fn duration(range: RangeInclusive<Duration>) -> impl Fn(&str) -> Result<Duration, Expected> {
+pub(crate) fn duration(range: RangeInclusive<Duration>) -> impl Fn(&str) -> Result<Duration, Expected> {
     move |text| {
         let (low, high) = (spell(*range.start()), spell(*range.end()));
         let expected = || Expected(format!("a duration from {low} to {high}, such as 30s, 5m, 12h or 30d"));

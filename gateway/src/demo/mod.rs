@@ -145,6 +145,7 @@ impl Demo {
 
     fn greeting(&self) -> String {
         let (dir, port) = (self.folder.display(), self.port);
+        let program = std::env::args().next().unwrap_or_else(|| "latchkey".to_owned());
         let alice = format!("--cert {dir}/devices/alice-laptop.pem --key {dir}/devices/alice-laptop.key");
         let bob = format!("--cert {dir}/devices/bob-laptop.pem --key {dir}/devices/bob-laptop.key");
         let tries = [
@@ -170,7 +171,7 @@ impl Demo {
         }
         text.push_str(&format!(
             "\n# shut alice's laptop out, then try her lines again: 403 device-deactivated\n\
-             latchkey device deactivate alice-laptop --dir {dir}\n\n\
+             {program} device deactivate alice-laptop --dir {dir}\n\n\
              Ctrl-C stops it. {dir}/log/decisions.jsonl has a line for each decision.\n"
         ));
         text

@@ -3,14 +3,14 @@
 use std::sync::Arc;
 
 use device_checks::DeviceSignals;
-use directory::{DeviceId, EnrollmentId, MdmReport, Revision, Snapshot, Timestamp, UserId};
+use directory::{DeviceId, EnrollmentId, Revision, Snapshot, Timestamp, UserId};
 use moka::sync::Cache;
 use policies::{AccessRequest, Ages, Decider, DeviceFacts, PolicyVersion, Proof, RequestFacts, UserFacts};
 
 use super::arrive::Arrived;
 use super::identify::Identified;
 use super::record::Signals;
-use crate::setup::{Served, Setup};
+use crate::setup::{Served, Setup, counting_report};
 
 /// Keeps the facts of users and devices, so that a request builds only what is its own.
 pub(crate) struct FactStore {
@@ -107,7 +107,7 @@ pub(crate) struct Judged<'a> {
 impl KnownDevice {
     fn of(world: &Judged<'_>, identified: &Identified) -> Self {
         let device = &identified.device;
-        let report = current_report(world, device.id);
+        let report = counting_report(&world.setup.mdm_sources, world.directory, device.id, world.now);
         let signals = DeviceSignals::of(device, Some(&identified.enrollment), report, world.now);
         let mut facts = DeviceFacts {
             id: device.id,
@@ -207,19 +207,6 @@ pub(crate) fn assess(
         fact_ends: [ends, device.ends].into_iter().flatten().min(),
     };
     Assessed { request, user, device }
-}
-
-/// The latest report of a configured MDM that still counts; one that says managed goes before one that does not.
-fn current_report<'a>(world: &Judged<'a>, device: DeviceId) -> Option<&'a MdmReport> {
-    let configured = |report: &&MdmReport| world.setup.mdm_sources.contains(&report.source);
-    let reports = world
-        .directory
-        .reports_of_device(device)
-        .map(AsRef::as_ref)
-        .filter(configured);
-    reports
-        .filter(|report| world.now < report.ends)
-        .max_by_key(|report| (report.managed, report.at))
 }
 
 fn zones(setup: &Setup, arrived: &Arrived) -> Arc<[String]> {

@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 
-use directory::{Snapshot, Timestamp};
+use directory::{Device, Snapshot, Timestamp, User};
 use policies::Decider;
 
 use super::arrive::Arrived;
 use super::assess::{Assessed, FactStore, Judged, KnownDevice, assess};
 use super::denial::Denial;
-use super::identify::{Identified, identify};
+use super::identify::{Identified, Unidentified, identify};
 use crate::setup::{Served, Setup};
 
 /// Proof that a request may go to its application. Only this file can make one.
@@ -48,8 +48,19 @@ impl Permit {
 pub(crate) struct Verdict {
     /// The answer.
     pub(crate) outcome: Result<Permit, Denial>,
-    /// Who asked, where that is known although the answer is no.
-    pub(crate) asked: Option<(Identified, Arc<KnownDevice>)>,
+    /// Who asked, as far as that is known although the answer is no.
+    pub(crate) asked: Asker,
+}
+
+/// Who asked for what was denied, as far as it is known.
+#[derive(Default)]
+pub(crate) struct Asker {
+    /// The user.
+    pub(crate) user: Option<Arc<User>>,
+    /// The device's record.
+    pub(crate) device: Option<Arc<Device>>,
+    /// What was known of the device, where Cedar was asked.
+    pub(crate) known: Option<Arc<KnownDevice>>,
 }
 
 /// A moment's view of everything a decision reads. Taking one costs a few reference counts.
@@ -76,20 +87,27 @@ impl View {
 /// Judges a request to an application: public paths pass, then who and which device, then Cedar.
 pub(crate) fn decide(store: &FactStore, view: &View, arrived: &Arrived, served: &Arc<Served>) -> Verdict {
     if served.application.is_public(&arrived.matched_path) {
+        let permit = Permit {
+            served: served.clone(),
+            granted: None,
+        };
         return Verdict {
-            outcome: Ok(Permit {
-                served: served.clone(),
-                granted: None,
-            }),
-            asked: None,
+            outcome: Ok(permit),
+            asked: Asker::default(),
         };
     }
-    let identified = match identify(arrived.connection.certificate.as_ref(), &view.directory, view.now) {
+    let shown = arrived.connection.certificate.as_ref();
+    let identified = match identify(shown, &view.directory, view.now) {
         Ok(identified) => identified,
-        Err(denial) => {
+        Err(unidentified) => {
+            let Unidentified { denial, device, user } = *unidentified;
             return Verdict {
                 outcome: Err(denial),
-                asked: None,
+                asked: Asker {
+                    user,
+                    device,
+                    known: None,
+                },
             };
         }
     };
@@ -112,12 +130,16 @@ pub(crate) fn decide(store: &FactStore, view: &View, arrived: &Arrived, served: 
                     served: served.clone(),
                     granted,
                 }),
-                asked: None,
+                asked: Asker::default(),
             }
         }
         Err(denied) => Verdict {
             outcome: Err(Denial::Policy(denied)),
-            asked: Some((identified, assessed.device)),
+            asked: Asker {
+                user: Some(identified.user),
+                device: Some(identified.device),
+                known: Some(assessed.device),
+            },
         },
     }
 }

@@ -17,5 +17,6 @@ pub(crate) use decide::{Permit, Verdict, View, decide};
 pub(crate) use denial::Denial;
 pub(crate) use deny::{Asked, Fault, deny, fail};
 pub(crate) use forward::{Identities, Issuing, prepare, prepare_answer};
+pub(crate) use identify::Identified;
 pub(crate) use record::{Decision, DecisionLog, Record};
 pub(crate) use strip::drop_nominated;

@@ -48,7 +48,7 @@ pub(crate) struct Record<'a> {
     pub(crate) policy_version: &'a str,
     /// The directory's revision it was judged by.
     pub(crate) revision: Revision,
-    /// How long it took from the request's head to the decision, in microseconds.
+    /// How long deciding took, in microseconds: from the request's head, or for a cut from when it was judged again.
     pub(crate) latency_us: u64,
 }
 
