@@ -238,8 +238,11 @@ impl Prepared {
 }
 
 fn server_conf(config: &Config) -> ServerConf {
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
     ServerConf {
-        threads: std::thread::available_parallelism().map_or(1, usize::from),
+        threads,
+        // With nobody to steal from, a runtime of one thread saves what stealing costs.
+        work_stealing: threads > 1,
         grace_period_seconds: Some(config.shutdown_grace.as_secs()),
         graceful_shutdown_timeout_seconds: Some(5),
         upstream_keepalive_pool_size: 1024,

@@ -342,7 +342,7 @@ impl Verdict {
             .and_then(|device| device.split('-').next())
             .unwrap_or_default();
         for request in arrived {
-            let head = request.head.to_ascii_lowercase();
+            let head = written_by_hand(&request.head);
             if request.fields(IDENTITY) != [user] {
                 return Err(format!("the identity is {:?}", request.fields(IDENTITY)));
             }
@@ -393,6 +393,16 @@ fn fill_in(send: &str, app: &str) -> Vec<u8> {
         .collect()
 }
 
+/// A request's head in lower case without the gateway's random fields, in which any short text may turn up by chance.
+fn written_by_hand(head: &str) -> String {
+    let head = head.to_ascii_lowercase();
+    let is_random = |line: &&str| RANDOM_FIELDS.iter().any(|field| line.starts_with(field));
+    head.lines()
+        .filter(|line| !is_random(line))
+        .collect::<Vec<_>>()
+        .join("\n")
+}
+
 fn make_certificates(directory: &Path) {
     std::fs::create_dir_all(directory).unwrap();
     let script = directory.join("pki.py");
@@ -413,6 +423,7 @@ fn owned(texts: &[&str]) -> Vec<String> {
 }
 
 const CLASSES: [&str; 6] = ["path", "header", "host", "method", "smuggle", "cert"];
+const RANDOM_FIELDS: [&str; 3] = ["x-latchkey-assertion:", "x-latchkey-device:", "x-request-id:"];
 const IDENTITY: &str = "x-latchkey-user";
 const IDENTITY_SPELLINGS: [(&str, &str); 4] = [
     ("{IDH}", "X-Latchkey-User"),

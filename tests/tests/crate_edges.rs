@@ -37,7 +37,7 @@ fn the_pure_crates_use_no_sockets_no_disk_and_no_async_runtime() {
 
 /// `cargo metadata` without dependencies of dependencies: fast, and nothing is fetched.
 fn metadata() -> Value {
-    let manifest = concat!(env!("CARGO_MANIFEST_DIR"), "/../Cargo.toml");
+    let manifest = format!("{}/../Cargo.toml", std::env::var("CARGO_MANIFEST_DIR").unwrap());
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let arguments = [
         "metadata",
@@ -46,7 +46,7 @@ fn metadata() -> Value {
         "1",
         "--offline",
         "--manifest-path",
-        manifest,
+        &manifest,
     ];
     let output = Command::new(cargo).args(arguments).output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));

@@ -237,6 +237,25 @@ fn http_1_http_2_websockets_and_event_streams_all_pass() {
     assert_eq!(demo.websocket(BOB, "payroll", None).err(), Some(403));
 }
 
+/// Many at once, so that the application's `101` sometimes arrives before the gateway expects it.
+#[test]
+fn a_websocket_lives_from_its_first_frame_on_however_busy_the_gateway_is() {
+    let demo = DEMO.demo();
+    let open_and_speak = || {
+        (0..40)
+            .map(|_| demo.websocket(BOB, "wiki", None).unwrap().echo("first"))
+            .filter(Result::is_err)
+            .count()
+    };
+
+    let lost: usize = std::thread::scope(|scope| {
+        let clients: Vec<_> = (0..4).map(|_| scope.spawn(open_and_speak)).collect();
+        clients.into_iter().map(|client| client.join().unwrap()).sum()
+    });
+
+    assert_eq!(lost, 0, "of 160 WebSockets");
+}
+
 fn policies(denial: &CurlAnswer) -> BTreeSet<String> {
     let problem = denial.json();
     let reasons = problem["reasons"].as_array().unwrap();

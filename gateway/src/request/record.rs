@@ -4,9 +4,7 @@ use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -85,16 +83,31 @@ pub(crate) struct Signals {
 /// Writes the decision log from a thread of its own.
 #[derive(Debug)]
 pub(crate) struct DecisionLog {
-    lines: Option<SyncSender<Vec<u8>>>,
-    reopen: Arc<AtomicBool>,
+    pending: Arc<Pending>,
     writer: Option<JoinHandle<()>>,
 }
 
-/// Lines that may wait for the disk. A full queue makes requests wait: no decision goes unrecorded.
-const QUEUE: usize = 16 * 1024;
+/// Lines on their way to the file. The writer is woken for the first of a batch only: on a busy core a wake-up for each
+/// line would cost more than the line.
+#[derive(Debug, Default)]
+struct Pending {
+    lines: Mutex<Lines>,
+    arrived: Condvar,
+    written: Condvar,
+}
 
-/// How often the writer looks whether it has to open its file again.
-const IDLE: Duration = Duration::from_millis(200);
+#[derive(Debug, Default)]
+struct Lines {
+    bytes: Vec<u8>,
+    reopen: bool,
+    closed: bool,
+}
+
+/// How long the writer lets lines gather after the first of a batch.
+const GATHERED: Duration = Duration::from_millis(20);
+
+/// Bytes that may wait for the disk. Beyond them requests wait: no decision goes unrecorded.
+const QUEUE: usize = 8 * 1024 * 1024;
 
 impl DecisionLog {
     /// Opens the file for appending, making it if need be (mode 0600), and starts the writer.
@@ -103,94 +116,129 @@ impl DecisionLog {
     /// If the file cannot be opened.
     pub(crate) fn open(path: &Path) -> io::Result<Self> {
         let file = open(path)?;
-        let (lines, queue) = sync_channel(QUEUE);
-        let reopen = Arc::new(AtomicBool::new(false));
-        let task = Writer {
+        let pending = Arc::new(Pending::default());
+        let writer = Writer {
             file,
             path: path.to_owned(),
-            reopen: reopen.clone(),
+            pending: pending.clone(),
         };
         let writer = std::thread::Builder::new()
             .name("decision-log".into())
-            .spawn(move || task.run(&queue))?;
+            .spawn(move || writer.run())?;
         Ok(Self {
-            lines: Some(lines),
-            reopen,
+            pending,
             writer: Some(writer),
         })
     }
 
     /// Hands one line to the writer.
     pub(crate) fn write(&self, record: &Record<'_>) {
-        let mut line = Vec::with_capacity(640);
-        if let Err(error) = serde_json::to_writer(&mut line, record) {
+        let mut lines = self.pending.lock();
+        if lines.bytes.len() > QUEUE {
+            metrics::counter!("latchkey_decision_log_waits_total").increment(1);
+            let room = |lines: &mut Lines| lines.bytes.len() > QUEUE;
+            lines = self
+                .pending
+                .written
+                .wait_while(lines, room)
+                .unwrap_or_else(PoisonError::into_inner);
+        }
+        let first = lines.bytes.is_empty();
+        let before = lines.bytes.len();
+        if let Err(error) = serde_json::to_writer(&mut lines.bytes, record) {
+            lines.bytes.truncate(before);
             error!(%error, "a decision could not be written down");
             return;
         }
-        line.push(b'\n');
-        let Some(lines) = &self.lines else { return };
-        match lines.try_send(line) {
-            Ok(()) => {}
-            Err(TrySendError::Full(line)) => {
-                metrics::counter!("latchkey_decision_log_waits_total").increment(1);
-                let _ = lines.send(line);
-            }
-            Err(TrySendError::Disconnected(_)) => error!("the decision log's writer is gone"),
+        lines.bytes.push(b'\n');
+        drop(lines);
+        if first {
+            self.pending.arrived.notify_one();
         }
     }
 
     /// Lets the writer open its file again: what `logrotate` asks for with SIGHUP.
     pub(crate) fn reopen(&self) {
-        self.reopen.store(true, Ordering::Relaxed);
+        self.pending.lock().reopen = true;
+        self.pending.arrived.notify_one();
     }
 }
 
 impl Drop for DecisionLog {
     fn drop(&mut self) {
-        drop(self.lines.take());
+        self.pending.lock().closed = true;
+        self.pending.arrived.notify_one();
         if let Some(writer) = self.writer.take() {
             let _ = writer.join();
         }
     }
 }
 
+impl Pending {
+    fn lock(&self) -> MutexGuard<'_, Lines> {
+        self.lines.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits for something to do and takes all of it, leaving `spare` in its place.
+    fn take(&self, spare: Vec<u8>) -> Lines {
+        let idle = |lines: &mut Lines| lines.bytes.is_empty() && !lines.reopen && !lines.closed;
+        let lines = self
+            .arrived
+            .wait_while(self.lock(), idle)
+            .unwrap_or_else(PoisonError::into_inner);
+        let closed = lines.closed;
+        drop(lines);
+        if !closed {
+            std::thread::sleep(GATHERED);
+        }
+        let mut lines = self.lock();
+        let taken = Lines {
+            bytes: std::mem::replace(&mut lines.bytes, spare),
+            reopen: lines.reopen,
+            closed: lines.closed,
+        };
+        lines.reopen = false;
+        taken
+    }
+}
+
 struct Writer {
     file: File,
     path: PathBuf,
-    reopen: Arc<AtomicBool>,
+    pending: Arc<Pending>,
 }
 
 impl Writer {
-    fn run(mut self, queue: &Receiver<Vec<u8>>) {
-        let mut batch = Vec::with_capacity(64 * 1024);
+    fn run(mut self) {
+        let mut spare = Vec::new();
         loop {
-            match queue.recv_timeout(IDLE) {
-                Ok(line) => batch.extend_from_slice(&line),
-                Err(RecvTimeoutError::Timeout) => {}
-                Err(RecvTimeoutError::Disconnected) => return,
+            let Lines {
+                mut bytes,
+                reopen,
+                closed,
+            } = self.pending.take(spare);
+            if reopen {
+                self.reopen();
             }
-            while batch.len() < 64 * 1024
-                && let Ok(line) = queue.try_recv()
-            {
-                batch.extend_from_slice(&line);
+            self.write(&bytes);
+            self.pending.written.notify_all();
+            if closed {
+                return;
             }
-            self.reopen_if_asked();
-            self.write(&batch);
-            batch.clear();
+            bytes.clear();
+            spare = bytes;
         }
     }
 
-    fn reopen_if_asked(&mut self) {
-        if self.reopen.swap(false, Ordering::Relaxed) {
-            match open(&self.path) {
-                Ok(file) => self.file = file,
-                Err(error) => error!(path = %self.path.display(), %error, "cannot open the decision log again"),
-            }
+    fn reopen(&mut self) {
+        match open(&self.path) {
+            Ok(file) => self.file = file,
+            Err(error) => error!(path = %self.path.display(), %error, "cannot open the decision log again"),
         }
     }
 
-    fn write(&mut self, batch: &[u8]) {
-        if let Err(error) = self.file.write_all(batch) {
+    fn write(&mut self, lines: &[u8]) {
+        if let Err(error) = self.file.write_all(lines) {
             metrics::counter!("latchkey_decision_log_errors_total").increment(1);
             error!(path = %self.path.display(), %error, "cannot write to the decision log");
         }

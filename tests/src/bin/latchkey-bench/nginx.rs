@@ -13,7 +13,7 @@ use crate::fronts::{Front, on_core};
 /// nginx with auth_request on core 0, and the nginx behind both fronts on core 1.
 pub(crate) struct Nginx {
     front: Process,
-    _back: Process,
+    back: Process,
     port: u16,
     upstream: u16,
     roots: PathBuf,
@@ -57,7 +57,7 @@ impl Nginx {
         let identity = Identity::named(&directory, "client");
         Self {
             front,
-            _back: back,
+            back,
             port,
             upstream,
             roots: directory.join("ca.pem"),
@@ -86,6 +86,16 @@ impl Front for Nginx {
 
     fn process(&self) -> u32 {
         self.front.id()
+    }
+}
+
+impl Drop for Nginx {
+    /// Asks first: a master that is killed leaves its workers behind.
+    fn drop(&mut self) {
+        for process in [&mut self.front, &mut self.back] {
+            process.signal("TERM");
+            process.wait(Duration::from_secs(5));
+        }
     }
 }
 
