@@ -126,7 +126,11 @@ impl Touched {
             Change::DeleteGroup(id) => self.groups.extend([*id]),
             Change::PutDevice(device) => self.devices.extend([device.id]),
             Change::DeleteDevice(id) => self.devices.extend([*id]),
-            Change::PutEnrollment(enrollment) => self.devices.extend([enrollment.device]),
+            // The user too: the enrolment may be gone from the snapshot by the time somebody looks there.
+            Change::PutEnrollment(enrollment) => {
+                self.devices.extend([enrollment.device]);
+                self.users.extend([enrollment.user]);
+            }
             Change::PutCertificate(certificate) => {
                 self.certificates.extend([certificate.fingerprint]);
                 self.devices.extend([certificate.device]);

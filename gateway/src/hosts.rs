@@ -1,6 +1,7 @@
 //! How are the gateway's own hosts answered? By axum, in-process, after the same steps as every other request.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
@@ -12,7 +13,7 @@ use pingora::proxy::Session;
 use pingora::{Error, ErrorType};
 use tower::ServiceExt;
 
-use crate::request::{Arrived, Asked, Denial, Site, View, deny};
+use crate::request::{Arrived, Asked, Denial, Site, deny};
 use crate::world::World;
 use crate::{admin, auth};
 
@@ -24,6 +25,9 @@ pub(crate) struct Hosts {
 
 /// The largest body taken, in bytes.
 const BODY_LIMIT: usize = 64 * 1024;
+
+/// How long a body may take.
+const BODY_TIME: Duration = Duration::from_secs(30);
 
 impl Hosts {
     /// Sets up the routes.
@@ -40,38 +44,33 @@ impl Hosts {
         world: &World,
         session: &mut Session,
         arrived: &Arc<Arrived>,
-        view: &View,
     ) -> pingora::Result<()> {
         let asked = Asked {
             request_id: &arrived.id,
             browser: false,
             sign_in: None,
         };
-        let caller = match &arrived.site {
-            Site::Admin => {
-                let headers = &session.req_header().headers;
-                let caller = admin::authenticate(headers, arrived.connection.peer, &view.directory, view.now);
-                world.record_own(arrived, view, caller.as_ref().map(drop).ok_or(&Denial::TokenRefused));
-                caller
-            }
-            Site::Auth | Site::Application(_) => {
-                world.record_own(arrived, view, Ok(()));
-                None
-            }
-        };
         let Some(body) = read_body(session).await? else {
             return deny(session, &Denial::BodyTooLarge, &asked).await;
         };
         let mut request = Request::from_parts(session.req_header().as_owned_parts(), Body::from(body));
         request.extensions_mut().insert(arrived.clone());
+        // Judged after the body has come, however long that took: a token that ended meanwhile opens nothing.
+        let view = world.view();
         let router = match &arrived.site {
             Site::Admin => {
+                let headers = &session.req_header().headers;
+                let caller = admin::authenticate(headers, arrived.connection.peer, &view.directory, view.now);
+                world.record_own(arrived, &view, caller.as_ref().map(drop).ok_or(&Denial::TokenRefused));
                 if let Some(caller) = caller {
                     request.extensions_mut().insert(Arc::new(caller));
                 }
                 &self.admin
             }
-            Site::Auth | Site::Application(_) => &self.auth,
+            Site::Auth | Site::Application(_) => {
+                world.record_own(arrived, &view, Ok(()));
+                &self.auth
+            }
         };
         let answer = router
             .clone()
@@ -84,15 +83,19 @@ impl Hosts {
 
 /// Reads the whole body, or nothing if it is too large.
 async fn read_body(session: &mut Session) -> pingora::Result<Option<Vec<u8>>> {
-    let mut body = Vec::new();
-    while let Some(part) = session.read_request_body().await? {
-        if body.len() + part.len() > BODY_LIMIT {
-            session.set_keepalive(None);
-            return Ok(None);
+    let read = async {
+        let mut body = Vec::new();
+        while let Some(part) = session.read_request_body().await.map_err(Error::into_down)? {
+            if body.len() + part.len() > BODY_LIMIT {
+                session.set_keepalive(None);
+                return Ok(None);
+            }
+            body.extend_from_slice(&part);
         }
-        body.extend_from_slice(&part);
-    }
-    Ok(Some(body))
+        Ok(Some(body))
+    };
+    let late = || Err(Error::explain(ErrorType::ReadTimedout, "the body takes too long").into_down());
+    tokio::time::timeout(BODY_TIME, read).await.unwrap_or_else(|_| late())
 }
 
 async fn write_answer(session: &mut Session, answer: http::Response<Body>, request_id: &str) -> pingora::Result<()> {

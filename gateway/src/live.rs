@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use directory::{Timestamp, UserId};
@@ -23,9 +23,14 @@ pub(crate) struct LiveRequest {
 }
 
 impl LiveRequest {
-    /// Sets when the request has to be judged again at the latest.
-    pub(crate) fn set_due(&self, due: Timestamp) {
+    /// Sets when the request has to be judged again, after it was by whoever judges live requests.
+    pub(crate) fn judged(&self, due: Timestamp) {
         self.due.store(due.millis(), Ordering::Relaxed);
+    }
+
+    /// The same for the request itself, whose view may be older than that of whoever judged it meanwhile.
+    pub(crate) fn due_at_latest(&self, due: Timestamp) {
+        self.due.fetch_min(due.millis(), Ordering::Relaxed);
     }
 
     /// Whether that moment has come.
@@ -39,6 +44,8 @@ impl LiveRequest {
 pub(crate) struct Scope {
     /// Cancelled when the request has to end.
     pub(crate) cancelled: CancellationToken,
+    /// Set when the head of the answer has come.
+    pub(crate) answered: AtomicBool,
     /// The connection, once it has become a WebSocket's.
     pub(crate) websocket: std::sync::OnceLock<Arc<Connection>>,
 }
@@ -48,6 +55,7 @@ pub(crate) struct LiveRequests {
     shards: Vec<Mutex<Shard>>,
     hasher: RandomState,
     next: AtomicU64,
+    count: AtomicUsize,
 }
 
 /// Keeps a request registered; dropping it takes it out.
@@ -71,6 +79,7 @@ impl LiveRequests {
             shards,
             hasher: RandomState::new(),
             next: AtomicU64::new(0),
+            count: AtomicUsize::new(0),
         })
     }
 
@@ -83,6 +92,7 @@ impl LiveRequests {
             due: AtomicI64::new(i64::MAX),
         });
         let number = self.next.fetch_add(1, Ordering::Relaxed);
+        self.count.fetch_add(1, Ordering::Relaxed);
         if let Some(mut shard) = self.shard(user) {
             shard.entry(user).or_default().insert(number, request.clone());
         }
@@ -91,6 +101,11 @@ impl LiveRequests {
             request,
             number,
         }
+    }
+
+    /// How many requests are under way.
+    pub(crate) fn len(&self) -> usize {
+        self.count.load(Ordering::Relaxed)
     }
 
     /// The requests of one user.
@@ -114,6 +129,7 @@ impl LiveRequests {
     }
 
     fn remove(&self, user: UserId, number: u64) {
+        self.count.fetch_sub(1, Ordering::Relaxed);
         if let Some(mut shard) = self.shard(user)
             && let Some(requests) = shard.get_mut(&user)
         {

@@ -16,6 +16,7 @@ mod lock;
 mod logs;
 mod operations;
 mod pages;
+mod polite;
 mod private_file;
 mod proxy;
 mod rejudge;

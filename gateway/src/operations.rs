@@ -10,11 +10,15 @@ use axum::routing::get;
 use http::StatusCode;
 use metrics_exporter_prometheus::PrometheusHandle;
 
+use crate::live::LiveRequests;
+
 /// What the operations listener answers with.
 #[derive(Clone)]
 pub(crate) struct Operations {
     /// Renders the metrics.
     pub(crate) metrics: PrometheusHandle,
+    /// The requests under way.
+    pub(crate) live: Arc<LiveRequests>,
     /// Whether requests are accepted.
     pub(crate) ready: Arc<AtomicBool>,
 }
@@ -22,13 +26,15 @@ pub(crate) struct Operations {
 /// The routes: `/metrics` (Prometheus text format), `/healthz` and `/readyz`.
 pub(crate) fn router(operations: Operations) -> Router {
     Router::new()
-        .route(
-            "/metrics",
-            get(|State(operations): State<Operations>| async move { operations.metrics.render() }),
-        )
+        .route("/metrics", get(render))
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/readyz", get(ready))
         .with_state(operations)
+}
+
+async fn render(State(operations): State<Operations>) -> String {
+    metrics::gauge!("latchkey_live_requests").set(u32::try_from(operations.live.len()).unwrap_or(u32::MAX));
+    operations.metrics.render()
 }
 
 async fn ready(State(operations): State<Operations>) -> impl IntoResponse {
@@ -41,6 +47,12 @@ async fn ready(State(operations): State<Operations>) -> impl IntoResponse {
 
 /// Says what the metrics mean.
 pub(crate) fn describe() {
+    metrics::describe_gauge!("latchkey_live_requests", "Requests under way.");
+    metrics::describe_histogram!(
+        "latchkey_decision_seconds",
+        metrics::Unit::Seconds,
+        "Time to a decision, from the request's head."
+    );
     metrics::describe_counter!("latchkey_decisions_total", "Decisions by code; `allowed` passes.");
     metrics::describe_counter!(
         "latchkey_cuts_total",

@@ -1,10 +1,12 @@
 //! How do Pingora's hooks call the steps of a request? Each in a few lines.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use directory::UserId;
 use http::{StatusCode, header};
 use pingora::apps::{HttpServerApp, HttpServerOptions, ReusedHttpStream};
 use pingora::http::{RequestHeader, ResponseHeader};
@@ -26,7 +28,7 @@ use crate::request::{
 };
 use crate::setup::Served;
 use crate::upstream::Upstreams;
-use crate::world::{JUDGED_AGAIN, World};
+use crate::world::World;
 
 /// The gateway as Pingora's proxy calls it.
 pub(crate) struct Gateway {
@@ -44,7 +46,7 @@ pub(crate) struct Context {
     arrived: Option<Arc<Arrived>>,
     permit: Option<Permit>,
     /// Keeps the request in the table of live ones until it ends.
-    _registration: Option<Registration>,
+    registration: Option<Registration>,
     received: u64,
 }
 
@@ -55,8 +57,20 @@ tokio::task_local! {
 
 /// Stands between the TLS front and the proxy, and ends single requests when they are cut.
 pub(crate) struct Gate {
-    /// The proxy.
-    pub(crate) inner: Arc<HttpProxy<Gateway>>,
+    inner: Arc<HttpProxy<Gateway>>,
+    options: HttpServerOptions,
+}
+
+impl Gate {
+    /// Puts itself before the proxy; an HTTP/2 connection may be idle for so long.
+    pub(crate) fn new(proxy: HttpProxy<Gateway>, idle: Duration) -> Self {
+        let mut options = HttpServerOptions::default();
+        options.h2_idle_timeout = Some(idle);
+        Self {
+            inner: Arc::new(proxy),
+            options,
+        }
+    }
 }
 
 /// How long a WebSocket that was cut has for its close frame.
@@ -86,7 +100,7 @@ impl HttpServerApp for Gate {
     }
 
     fn server_options(&self) -> Option<&HttpServerOptions> {
-        HttpServerApp::server_options(&*self.inner)
+        Some(&self.options)
     }
 
     fn h2_options(&self) -> Option<H2Options> {
@@ -108,7 +122,7 @@ impl ProxyHttp for Gateway {
             scope,
             arrived: None,
             permit: None,
-            _registration: None,
+            registration: None,
             received: 0,
         }
     }
@@ -124,7 +138,7 @@ impl ProxyHttp for Gateway {
         keep_alive(session, &view);
         match arrived.site.clone() {
             Site::Auth | Site::Admin => {
-                self.hosts.serve(&self.world, session, &arrived, &view).await?;
+                self.hosts.serve(&self.world, session, &arrived).await?;
                 Ok(true)
             }
             Site::Application(served) => self.judge(session, context, &arrived, &served, view).await,
@@ -133,7 +147,7 @@ impl ProxyHttp for Gateway {
 
     async fn upstream_peer(&self, _session: &mut Session, context: &mut Context) -> pingora::Result<Box<HttpPeer>> {
         let (permit, arrived) = allowed(context)?;
-        self.upstreams.peer(permit, arrived.websocket).await
+        self.upstreams.peer(permit, arrived).await
     }
 
     async fn upstream_request_filter(
@@ -176,6 +190,7 @@ impl ProxyHttp for Gateway {
     ) -> pingora::Result<()> {
         let (permit, arrived) = allowed(context)?;
         prepare_answer(head, permit, &arrived.id);
+        context.scope.answered.store(true, Ordering::Relaxed);
         if head.status == StatusCode::SWITCHING_PROTOCOLS && arrived.websocket {
             arrived.connection.cut.begin_websocket();
             let _ = context.scope.websocket.set(arrived.connection.clone());
@@ -203,10 +218,9 @@ impl ProxyHttp for Gateway {
         let unanswered = session.response_written().is_none();
         let (code, written) = match answer {
             FailedAnswer::Nothing => (0, Ok(())),
-            FailedAnswer::Fault(_) | FailedAnswer::TooLarge | FailedAnswer::Client if !unanswered => (0, Ok(())),
+            FailedAnswer::Fault(_) | FailedAnswer::TooLarge if !unanswered => (0, Ok(())),
             FailedAnswer::Fault(fault) => (502, fail(session, fault, &asked).await),
             FailedAnswer::TooLarge => (413, deny(session, &Denial::BodyTooLarge, &asked).await),
-            FailedAnswer::Client => (400, session.respond_error(400).await),
         };
         if let Err(error) = written {
             tracing::debug!(request = %request_id, %error, "the answer could not be written");
@@ -238,8 +252,14 @@ impl Gateway {
         self.world.record(arrived, &view, &verdict);
         match verdict.outcome {
             Ok(permit) => {
-                let websocket = arrived.websocket;
-                drop_nominated(session.req_header_mut(), websocket);
+                let head = session.req_header_mut();
+                drop_nominated(head, arrived.websocket);
+                if let Some(target) = &arrived.origin_form {
+                    head.set_raw_path(target)?;
+                }
+                if arrived.websocket {
+                    bound_handshake(&context.scope, served.application.upstream.read_timeout);
+                }
                 context.permit = Some(permit);
                 Ok(false)
             }
@@ -267,22 +287,11 @@ impl Gateway {
     ) -> (Verdict, View) {
         for _ in 0..MOST_TRIES {
             let verdict = decide(&self.world.facts, &view, arrived, served);
-            let user = verdict
-                .outcome
-                .as_ref()
-                .ok()
-                .and_then(Permit::granted)
-                .map(|granted| granted.identified.user.id);
-            if let (Some(user), None) = (user, &context._registration) {
-                context._registration = Some(self.world.live.register(arrived.clone(), user, context.scope.clone()));
-            }
+            self.register(context, arrived, &verdict);
             let current = self.world.view();
             if current.is_same_as(&view) {
-                if let (Ok(permit), Some(registration)) = (&verdict.outcome, &context._registration) {
-                    let latest = view.now.plus(JUDGED_AGAIN);
-                    registration
-                        .request
-                        .set_due(permit.ends().map_or(latest, |ends| ends.min(latest)));
+                if let (Ok(permit), Some(registration)) = (&verdict.outcome, &context.registration) {
+                    registration.request.due_at_latest(permit.due(view.now));
                 }
                 return (verdict, view);
             }
@@ -291,10 +300,22 @@ impl Gateway {
         // The world does not stand still: whoever judges live requests after a change has this one on its list, and a
         // moment in the past makes the timer look at it at once.
         let verdict = decide(&self.world.facts, &view, arrived, served);
-        if let Some(registration) = &context._registration {
-            registration.request.set_due(view.now);
+        self.register(context, arrived, &verdict);
+        if let Some(registration) = &context.registration {
+            registration.request.due_at_latest(view.now);
         }
         (verdict, view)
+    }
+
+    /// Registers a request that may pass, unless it is already; on a public path under nobody's name.
+    fn register(&self, context: &mut Context, arrived: &Arc<Arrived>, verdict: &Verdict) {
+        let Ok(permit) = &verdict.outcome else { return };
+        if context.registration.is_none() {
+            let user = permit
+                .granted()
+                .map_or(UserId::FIRST, |granted| granted.identified.user.id);
+            context.registration = Some(self.world.live.register(arrived.clone(), user, context.scope.clone()));
+        }
     }
 
     async fn refuse(&self, session: &mut Session, view: &View, refused: &Refused) -> pingora::Result<bool> {
@@ -320,6 +341,7 @@ impl Gateway {
             decision: Decision::Deny,
             code: refused.denial.code(),
             policies: &[],
+            cut: false,
             signals: None,
             policy_version: view.decider.policies().version().as_str(),
             revision: view.directory.revision(),
@@ -343,11 +365,23 @@ const MOST_TRIES: usize = 8;
 /// How much of a refused path is written down, in characters.
 const LOGGED_PATH: usize = 512;
 
+/// Ends a WebSocket request whose application says nothing for so long: Pingora has no other timeout for it.
+fn bound_handshake(scope: &Arc<Scope>, patience: Duration) {
+    let scope = Arc::downgrade(scope);
+    tokio::spawn(async move {
+        tokio::time::sleep(patience).await;
+        if let Some(scope) = scope.upgrade()
+            && !scope.answered.load(Ordering::Relaxed)
+        {
+            scope.cancelled.cancel();
+        }
+    });
+}
+
 enum FailedAnswer {
     Nothing,
     Fault(Fault),
     TooLarge,
-    Client,
 }
 
 fn answer_to(error: &Error) -> FailedAnswer {
@@ -357,10 +391,16 @@ fn answer_to(error: &Error) -> FailedAnswer {
             FailedAnswer::Fault(Fault::Timeout)
         }
         (_, ErrorSource::Upstream) => FailedAnswer::Fault(Fault::BadGateway),
-        (ErrorType::WriteError | ErrorType::ReadError | ErrorType::ConnectionClosed, ErrorSource::Downstream) => {
-            FailedAnswer::Nothing
-        }
-        (_, ErrorSource::Downstream) => FailedAnswer::Client,
+        (ErrorType::ReadTimedout, ErrorSource::Downstream) => FailedAnswer::Fault(Fault::SlowRequest),
+        (
+            ErrorType::WriteError
+            | ErrorType::WriteTimedout
+            | ErrorType::ReadError
+            | ErrorType::ConnectionClosed
+            | ErrorType::H2Error,
+            ErrorSource::Downstream,
+        ) => FailedAnswer::Nothing,
+        (_, ErrorSource::Downstream) => FailedAnswer::Fault(Fault::BadRequest),
         (_, ErrorSource::Internal | ErrorSource::Unset) => FailedAnswer::Fault(Fault::Internal),
     }
 }
@@ -370,7 +410,7 @@ fn arrive(session: &Session, connection: &Arc<Connection>, view: &View) -> Resul
         ServerSession::H1(http1) => Some(http1.get_headers_raw_bytes()),
         _ => None,
     };
-    let first_line = raw.as_ref().and_then(|raw| raw.split(|byte| *byte == b'\n').next());
+    let first_line = raw.as_ref().and_then(|raw| first_line(raw));
     let head = session.req_header();
     Arrival {
         head,
@@ -379,6 +419,12 @@ fn arrive(session: &Session, connection: &Arc<Connection>, view: &View) -> Resul
         random: rand::random(),
     }
     .read(&view.setup)
+}
+
+/// The request line; empty lines may go before it (RFC 9112, section 2.2).
+fn first_line(raw: &[u8]) -> Option<&[u8]> {
+    raw.split(|byte| *byte == b'\n')
+        .find(|line| !line.trim_ascii().is_empty())
 }
 
 fn allowed(context: &Context) -> pingora::Result<(&Permit, &Arc<Arrived>)> {

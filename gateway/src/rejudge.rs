@@ -11,28 +11,45 @@ use tokio::sync::broadcast::error::RecvError;
 use tracing::{debug, warn};
 
 use crate::live::LiveRequest;
-use crate::request::{Site, View, decide};
-use crate::world::{JUDGED_AGAIN, World};
+use crate::request::{Denial, Site, Verdict, View, decide};
+use crate::world::World;
 
-/// Judges live requests again for as long as the gateway runs. It needs no input but the world: a wake-up only says that
-/// there may be something to do.
-pub(crate) async fn run(world: Arc<World>, mut changes: Receiver<Arc<Touched>>, reloaded: Arc<Notify>) {
+/// Follows the changes of the directory: whoever they concern is judged again at once. It needs no input but the world: a
+/// wake-up only says that there may be something to do. Whatever takes all requests is left to [`sweep`], so that a
+/// revocation never waits behind it.
+pub(crate) async fn follow(world: Arc<World>, mut changes: Receiver<Arc<Touched>>, all: Arc<Notify>) {
+    loop {
+        match changes.recv().await {
+            Ok(touched) => {
+                judge_touched(&world, &touched).await;
+                if !touched.groups.is_empty() {
+                    all.notify_one();
+                }
+            }
+            Err(RecvError::Lagged(missed)) => {
+                warn!(
+                    missed,
+                    "changes came faster than they were followed: judging all live requests again"
+                );
+                all.notify_one();
+            }
+            Err(RecvError::Closed) => return,
+        }
+    }
+}
+
+/// Judges all requests again when told to, and those whose moment has come.
+pub(crate) async fn sweep(world: Arc<World>, all: Arc<Notify>) {
     let mut timer = tokio::time::interval(LOOKED);
     timer.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
-        // Changes in the directory (revocations) go before policy reloads, and these before the timer.
         tokio::select! {
             biased;
-            change = changes.recv() => match change {
-                Ok(touched) => judge_touched(&world, &touched).await,
-                Err(RecvError::Lagged(missed)) => {
-                    warn!(missed, "changes came faster than they were followed: judging all live requests again");
-                    judge_all(&world).await;
-                }
-                Err(RecvError::Closed) => return,
-            },
-            () = reloaded.notified() => judge_all(&world).await,
-            _ = timer.tick() => judge_due(&world).await,
+            () = all.notified() => judge_where(&world, |_| true).await,
+            _ = timer.tick() => {
+                let now = world.clock.now();
+                judge_where(&world, |request| request.is_due(now)).await;
+            }
         }
     }
 }
@@ -41,9 +58,6 @@ pub(crate) async fn run(world: Arc<World>, mut changes: Receiver<Arc<Touched>>, 
 const LOOKED: Duration = Duration::from_millis(250);
 
 async fn judge_touched(world: &World, touched: &Touched) {
-    if !touched.groups.is_empty() {
-        return judge_all(world).await;
-    }
     let view = world.view();
     let of_devices = touched
         .devices
@@ -56,56 +70,59 @@ async fn judge_touched(world: &World, touched: &Touched) {
         .chain(of_devices.map(|enrollment| enrollment.user))
         .collect();
     for user in users {
-        for request in world.live.of_user(user) {
-            judge(world, &view, &request);
-        }
-        tokio::task::yield_now().await;
+        judge_each(world, &world.live.of_user(user)).await;
     }
-}
-
-async fn judge_all(world: &World) {
-    judge_where(world, |_| true).await;
-}
-
-async fn judge_due(world: &World) {
-    let now = world.clock.now();
-    judge_where(world, |request| request.is_due(now)).await;
 }
 
 async fn judge_where(world: &World, which: impl Fn(&LiveRequest) -> bool) {
     for batch in world.live.batches() {
+        let wanted: Vec<_> = batch.into_iter().filter(|request| which(request)).collect();
+        judge_each(world, &wanted).await;
+    }
+}
+
+/// Judges requests, a few at a time: first those whose decision flipped are cut, then that is written down.
+async fn judge_each(world: &World, requests: &[Arc<LiveRequest>]) {
+    for some in requests.chunks(AT_A_TIME) {
         let view = world.view();
-        for request in batch.iter().filter(|request| which(request)) {
-            judge(world, &view, request);
+        let cut: Vec<_> = some.iter().filter_map(|request| judge(world, &view, request)).collect();
+        for (request, verdict, judged) in cut {
+            world.record_cut(&request.arrived, &view, &verdict, judged);
         }
         tokio::task::yield_now().await;
     }
 }
 
-fn judge(world: &World, view: &View, request: &LiveRequest) {
+/// How many requests are judged before others have their turn.
+const AT_A_TIME: usize = 64;
+
+/// Judges one request by the present view, and cuts it if it may go on no longer.
+fn judge<'a>(
+    world: &World,
+    view: &View,
+    request: &'a Arc<LiveRequest>,
+) -> Option<(&'a Arc<LiveRequest>, Verdict, Instant)> {
     if request.scope.cancelled.is_cancelled() {
-        return;
+        return None;
     }
     let Site::Application(before) = &request.arrived.site else {
-        return;
-    };
-    // An application that the configuration no longer has keeps nobody; one that changed is judged as it is now.
-    let Some(served) = view.setup.served(&before.application) else {
-        debug!(request = %request.arrived.id, "cut: the application is gone");
-        request.scope.cancelled.cancel();
-        return;
+        return None;
     };
     let judged = Instant::now();
-    let verdict = decide(&world.facts, view, &request.arrived, served);
+    // An application that the configuration no longer has keeps nobody; one that changed is judged as it is now.
+    let verdict = match view.setup.served(&before.application) {
+        Some(served) => decide(&world.facts, view, &request.arrived, served),
+        None => Verdict::denied(Denial::Misdirected),
+    };
     match &verdict.outcome {
         Ok(permit) => {
-            let latest = view.now.plus(JUDGED_AGAIN);
-            request.set_due(permit.ends().map_or(latest, |ends| ends.min(latest)));
+            request.judged(permit.due(view.now));
+            None
         }
         Err(denial) => {
             debug!(request = %request.arrived.id, code = denial.code(), "cut");
             request.scope.cancelled.cancel();
-            world.record_cut(&request.arrived, view, &verdict, judged);
+            Some((request, verdict, judged))
         }
     }
 }

@@ -38,24 +38,21 @@ impl Reloader {
     /// Looks at the files until the gateway stops.
     pub(crate) async fn run(self) {
         let mut hang_up = signal(SignalKind::hangup()).ok();
-        let (mut files, mut policies) = (self.files(), self.policies());
+        let (mut files, mut policies) = (Watched::new(self.files()), Watched::new(self.policies()));
         loop {
             let asked = tokio::select! {
                 () = hung_up(&mut hang_up) => true,
                 () = tokio::time::sleep(LOOKED) => false,
             };
-            let (files_now, policies_now) = (self.files(), self.policies());
             if asked {
                 self.world.log.reopen();
             }
-            if asked || files_now != files {
+            if files.settled(self.files()) || asked {
                 self.reload_config();
             }
-            if asked || policies_now != policies {
+            if policies.settled(self.policies()) || asked {
                 self.reload_policies();
             }
-            // The configuration may name other files now: what is remembered is what was looked at before the reload.
-            (files, policies) = (files_now, policies_now);
         }
     }
 
@@ -65,13 +62,16 @@ impl Reloader {
             Ok(loaded) => {
                 warn_of_restart(&before.config, &loaded.setup.config);
                 if loaded.authority.fingerprint() != self.world.authority.fingerprint() {
-                    warn!("the CA of device certificates changed: that takes a restart");
+                    self.count("config", "kept");
+                    error!(
+                        "not taken over, the last good one is kept: another CA of device certificates takes a restart"
+                    );
                     return;
                 }
                 self.trust.store(Arc::new(loaded.trust));
                 self.world.setup.store(Arc::new(loaded.setup));
                 info!(config = %self.config.display(), "configuration taken over");
-                metrics::counter!("latchkey_reloads_total", "what" => "config", "outcome" => "ok").increment(1);
+                self.count("config", "ok");
                 if self.world.setup.load().config.policies != before.config.policies {
                     self.reload_policies();
                 }
@@ -84,13 +84,13 @@ impl Reloader {
     fn reload_policies(&self) {
         match load_policies(&self.world.setup.load().config.policies) {
             Ok(decider) => {
+                metrics::gauge!("latchkey_policies_stale").set(0.0);
                 if decider.policies().version() == self.world.decider.load().policies().version() {
                     return;
                 }
                 info!(version = decider.policies().version().as_str(), "policies taken over");
                 self.world.decider.store(Arc::new(decider));
-                metrics::counter!("latchkey_reloads_total", "what" => "policies", "outcome" => "ok").increment(1);
-                metrics::gauge!("latchkey_policies_stale").set(0.0);
+                self.count("policies", "ok");
                 self.reloaded.notify_one();
             }
             Err(failure) => {
@@ -101,8 +101,12 @@ impl Reloader {
     }
 
     fn keep(&self, what: &'static str, failure: &LoadFailure) {
-        metrics::counter!("latchkey_reloads_total", "what" => what, "outcome" => "kept").increment(1);
+        self.count(what, "kept");
         error!(what, error = %Chain(failure), "not taken over, the last good one is kept");
+    }
+
+    fn count(&self, what: &'static str, outcome: &'static str) {
+        metrics::counter!("latchkey_reloads_total", "what" => what, "outcome" => outcome).increment(1);
     }
 
     fn files(&self) -> BTreeMap<PathBuf, Print> {
@@ -135,6 +139,32 @@ impl Reloader {
             .map(|entry| entry.path())
             .filter(|path| path.extension().is_some_and(|e| e == "cedar"));
         cedar.map(|file| (file.clone(), print(&file))).collect()
+    }
+}
+
+/// Files whose changes are taken over once they have come to rest: a file that is still being written may end where a
+/// statement does, and be fit but wider.
+struct Watched {
+    taken: BTreeMap<PathBuf, Print>,
+    last: BTreeMap<PathBuf, Print>,
+}
+
+impl Watched {
+    fn new(now: BTreeMap<PathBuf, Print>) -> Self {
+        Self {
+            last: now.clone(),
+            taken: now,
+        }
+    }
+
+    /// Whether the files differ from those taken over and are as they were at the last look; then they count as taken.
+    fn settled(&mut self, now: BTreeMap<PathBuf, Print>) -> bool {
+        let settled = now == self.last && now != self.taken;
+        if settled {
+            self.taken.clone_from(&now);
+        }
+        self.last = now;
+        settled
     }
 }
 
@@ -177,5 +207,27 @@ fn warn_of_restart(before: &Config, after: &Config) {
     ];
     for (key, _) in changed.iter().filter(|(_, changed)| *changed) {
         warn!(key, "this change takes a restart");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn files(size: u64) -> BTreeMap<PathBuf, Print> {
+        BTreeMap::from([(PathBuf::from("wiki.cedar"), Some((SystemTime::UNIX_EPOCH, size, 1)))])
+    }
+
+    #[test]
+    fn a_change_is_taken_over_once_and_only_when_it_has_come_to_rest() {
+        let mut watched = Watched::new(files(10));
+
+        assert!(!watched.settled(files(10)));
+        assert!(!watched.settled(files(3)), "being written");
+        assert!(!watched.settled(files(7)), "still being written");
+        assert!(watched.settled(files(7)));
+        assert!(!watched.settled(files(7)), "taken over already");
+        assert!(!watched.settled(files(10)));
+        assert!(watched.settled(files(10)), "the way back is a change too");
     }
 }

@@ -8,8 +8,9 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use async_trait::async_trait;
+use directory::Touched;
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
-use pingora::listeners::{L4BufferSettings, ListenerConfig};
+use pingora::listeners::{L4BufferSettings, ListenerConfig, TcpSocketOptions};
 use pingora::server::configuration::{Opt, ServerConf};
 use pingora::server::{Server, ShutdownWatch};
 use pingora::services::background::{BackgroundService, background_service};
@@ -32,7 +33,7 @@ use crate::proxy::{Gate, Gateway};
 use crate::reload::Reloader;
 use crate::request::{DecisionLog, FactStore, Identities};
 use crate::store::{Directory, OpenError};
-use crate::upstream::Upstreams;
+use crate::upstream::{Upstreams, keepalive};
 use crate::world::World;
 use crate::{auth, rejudge};
 
@@ -138,13 +139,15 @@ pub(crate) fn prepare(config: &Path) -> Result<Prepared, StartError> {
     } = load(config, clock.now())?;
     start_logging(&setup.config);
     check_listen(setup.config.listen)?;
+    check_listen(setup.config.metrics_listen)?;
     let decider = load_policies(&setup.config.policies)?;
     let lock = lock_data(&setup.config)?;
     let directory = open_directory(&setup.config, &clock)?;
     let log = open_log(&setup.config)?;
     let signer = load_signer(&setup.config.data_dir.join("assertion.key"))?;
     let metrics = PrometheusBuilder::new()
-        .install_recorder()
+        .set_buckets(&BUCKETS)
+        .and_then(PrometheusBuilder::install_recorder)
         .map_err(|source| StartError::Runtime {
             what: "metrics",
             source: source.into(),
@@ -179,13 +182,13 @@ impl Prepared {
         server.bootstrap();
         server.add_service(self.front(&server.configuration, &setup.config));
         let reloaded = Arc::new(Notify::new());
-        server.add_service(background_service(
-            "live requests",
-            Rejudge {
-                world: self.world.clone(),
-                reloaded: reloaded.clone(),
-            },
-        ));
+        // Subscribed before the first request can come: no change is missed.
+        let rejudge = Rejudge {
+            world: self.world.clone(),
+            changes: self.world.directory.subscribe(),
+            all: reloaded.clone(),
+        };
+        server.add_service(background_service("live requests", Once::new(rejudge)));
         let reloader = Reloader {
             config: self.config.clone(),
             world: self.world.clone(),
@@ -194,6 +197,7 @@ impl Prepared {
         };
         server.add_service(background_service("reload", Once::new(reloader)));
         let operations = Operations {
+            live: self.world.live.clone(),
             metrics: self.metrics.clone(),
             ready: Arc::new(AtomicBool::new(false)),
         };
@@ -222,15 +226,18 @@ impl Prepared {
         };
         let front = Front {
             trust: self.trust.clone(),
-            inner: Arc::new(Gate {
-                inner: Arc::new(pingora::proxy::http_proxy(conf, gateway)),
-            }),
+            inner: Arc::new(Gate::new(
+                pingora::proxy::http_proxy(conf, gateway),
+                config.idle_timeout,
+            )),
             limits: HandshakeLimits::new(config.tls.max_handshakes, config.tls.max_handshakes_per_source),
             timeout: config.tls.handshake_timeout,
             next_id: AtomicU64::new(1),
         };
         let mut service = Service::new("front".to_owned(), front);
-        let listener = ListenerConfig::tcp(config.listen.to_string());
+        let mut options = TcpSocketOptions::default();
+        options.tcp_keepalive = Some(keepalive());
+        let listener = ListenerConfig::tcp(config.listen.to_string()).tcp_socket_options(options);
         // TLS records fill a buffer of their own: the default of 64 KiB per connection is not needed.
         service.add_listener(listener.l4_buffer(L4BufferSettings::new(0, 16 * 1024)));
         service
@@ -356,16 +363,20 @@ impl BackgroundService for Once<Reloader> {
 
 struct Rejudge {
     world: Arc<World>,
-    reloaded: Arc<Notify>,
+    changes: tokio::sync::broadcast::Receiver<Arc<Touched>>,
+    all: Arc<Notify>,
 }
 
 #[async_trait]
-impl BackgroundService for Rejudge {
-    async fn start(&self, mut shutdown: ShutdownWatch) {
-        let changes = self.world.directory.subscribe();
-        // Draining requests are judged to their end: the service stops with the process.
-        rejudge::run(self.world.clone(), changes, self.reloaded.clone()).await;
-        let _ = shutdown.changed().await;
+impl BackgroundService for Once<Rejudge> {
+    async fn start(&self, _shutdown: ShutdownWatch) {
+        let Some(Rejudge { world, changes, all }) = self.take() else {
+            return;
+        };
+        // Draining requests are judged to their end: this stops with the process.
+        let following = tokio::spawn(rejudge::follow(world.clone(), changes, all.clone()));
+        rejudge::sweep(world, all).await;
+        following.abort();
     }
 }
 
@@ -416,6 +427,14 @@ impl BackgroundService for OperationsListener {
                 return;
             }
         };
+        let metrics = self.operations.metrics.clone();
+        let upkeep = tokio::spawn(async move {
+            let mut timer = tokio::time::interval(UPKEEP);
+            loop {
+                timer.tick().await;
+                metrics.run_upkeep();
+            }
+        });
         let served = axum::serve(listener, operations::router(self.operations.clone()));
         let stopped = async move {
             let _ = shutdown.changed().await;
@@ -423,5 +442,12 @@ impl BackgroundService for OperationsListener {
         if let Err(error) = served.with_graceful_shutdown(stopped).await {
             error!(error = %Chain(&error), "the operations listener ended");
         }
+        upkeep.abort();
     }
 }
+
+/// How often measured times are put into their buckets; between they wait in memory.
+const UPKEEP: Duration = Duration::from_secs(5);
+
+/// The buckets of decision times, in seconds.
+const BUCKETS: [f64; 10] = [5e-6, 1e-5, 2e-5, 5e-5, 1e-4, 2e-4, 5e-4, 1e-3, 1e-2, 1e-1];

@@ -3,6 +3,7 @@
 use std::collections::{BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use directory::{DeviceId, MdmReport, Snapshot, Timestamp};
 use pingora::protocols::tls::CaType;
@@ -12,6 +13,9 @@ use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 
 use crate::config::{Application, Config};
+
+/// Numbers the pools of upstream connections: after a reload none is reused whose peer was verified by other CAs.
+static POOLS: AtomicU64 = AtomicU64::new(1);
 
 /// A checked configuration and what was made of it.
 pub(crate) struct Setup {
@@ -69,7 +73,8 @@ impl Setup {
     /// If the CA file of an upstream does not hold CA certificates.
     pub(crate) fn new(config: Config) -> Result<Self, SetupError> {
         let mut served = HashMap::new();
-        for (pool, application) in (1..).zip(config.applications()) {
+        for application in config.applications() {
+            let pool = POOLS.fetch_add(1, Ordering::Relaxed);
             served.insert(
                 application.name.clone(),
                 Arc::new(Served::new(application.clone(), pool)?),

@@ -5,11 +5,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use moka::future::Cache;
+use pingora::protocols::TcpKeepalive;
 use pingora::upstreams::peer::HttpPeer;
 use pingora::{Error, ErrorType};
 
 use crate::config::Upstream;
-use crate::request::Permit;
+use crate::polite::PoliteConnect;
+use crate::request::{Arrived, Permit};
 
 /// Finds the addresses of upstreams, and keeps them for a short while.
 pub(crate) struct Upstreams {
@@ -31,7 +33,9 @@ impl Upstreams {
     ///
     /// # Errors
     /// If its name does not resolve.
-    pub(crate) async fn peer(&self, permit: &Permit, websocket: bool) -> pingora::Result<Box<HttpPeer>> {
+    pub(crate) async fn peer(&self, permit: &Permit, arrived: &Arrived) -> pingora::Result<Box<HttpPeer>> {
+        let websocket = arrived.websocket;
+        let endless = websocket || arrived.event_stream;
         let served = permit.served();
         let upstream = &served.application.upstream;
         let address = self.address(upstream).await?;
@@ -46,9 +50,16 @@ impl Upstreams {
         peer.options.ca = served.upstream_authorities.clone();
         peer.options.connection_timeout = Some(upstream.connect_timeout);
         peer.options.total_connection_timeout = Some(upstream.connect_timeout);
-        peer.options.read_timeout = (!websocket).then_some(upstream.read_timeout);
-        peer.options.write_timeout = (!websocket).then_some(upstream.write_timeout);
+        // A WebSocket or an event stream may be silent for long; keepalive notices a peer that is gone.
+        peer.options.read_timeout = (!endless).then_some(upstream.read_timeout);
+        peer.options.write_timeout = Some(upstream.write_timeout);
+        peer.options.tcp_keepalive = Some(keepalive());
         peer.options.idle_timeout = Some(IDLE);
+        if websocket {
+            peer.options.custom_l4 = Some(Arc::new(PoliteConnect));
+            // Only a connection made here will do, none that others have left.
+            peer.group_key |= 1 << 63;
+        }
         Ok(Box::new(peer))
     }
 
@@ -69,6 +80,17 @@ impl Upstreams {
 
 /// How long an idle connection to an upstream is kept; shorter than what common servers grant.
 const IDLE: Duration = Duration::from_secs(50);
+
+/// How a peer that is gone without a word is noticed, on either side: within a minute and a half.
+pub(crate) fn keepalive() -> TcpKeepalive {
+    TcpKeepalive {
+        idle: Duration::from_secs(60),
+        interval: Duration::from_secs(10),
+        count: 3,
+        #[cfg(target_os = "linux")]
+        user_timeout: Duration::ZERO,
+    }
+}
 
 async fn resolve(upstream: &Upstream) -> std::io::Result<SocketAddr> {
     // RFC 6761, section 6.3: names under `localhost` are loopback; the system's resolver need not know.

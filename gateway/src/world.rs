@@ -1,7 +1,7 @@
 //! What does every request and every command read? The state of one running gateway.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use arc_swap::ArcSwap;
 use certs::Authority;
@@ -41,9 +41,6 @@ pub(crate) struct World {
     pub(crate) crl: CrlCache,
 }
 
-/// All live requests are judged again at least this often.
-pub(crate) const JUDGED_AGAIN: Duration = Duration::from_secs(60);
-
 impl World {
     /// Everything a decision reads, as of now.
     pub(crate) fn view(&self) -> View {
@@ -67,21 +64,24 @@ impl World {
 
     /// Writes down what was decided on arrival.
     pub(crate) fn record(&self, arrived: &Arrived, view: &View, verdict: &Verdict) {
-        self.write(arrived, view, verdict, arrived.started);
+        count(verdict.outcome.as_ref().map(drop));
+        metrics::histogram!("latchkey_decision_seconds").record(arrived.started.elapsed());
+        self.write(arrived, view, verdict, arrived.started, false);
     }
 
     /// Writes down that a live request was cut, and why; `judged` is when it began to be judged again.
     pub(crate) fn record_cut(&self, arrived: &Arrived, view: &View, verdict: &Verdict, judged: Instant) {
         metrics::counter!("latchkey_cuts_total").increment(1);
-        self.write(arrived, view, verdict, judged);
+        self.write(arrived, view, verdict, judged, true);
     }
 
     /// Writes down an answer of the gateway's own hosts.
     pub(crate) fn record_own(&self, arrived: &Arrived, view: &View, outcome: Result<(), &Denial>) {
+        count(outcome);
         self.log.write(&outline(arrived, view, outcome, arrived.started));
     }
 
-    fn write(&self, arrived: &Arrived, view: &View, verdict: &Verdict, since: Instant) {
+    fn write(&self, arrived: &Arrived, view: &View, verdict: &Verdict, since: Instant, cut: bool) {
         let granted = verdict.outcome.as_ref().ok().and_then(Permit::granted);
         let (user, device, known) = match granted {
             Some(granted) => {
@@ -103,10 +103,17 @@ impl World {
             user: user.map(|user| user.login.as_str()),
             device: device.map(|device| device.id),
             policies,
+            cut,
             signals: known.map(|known| &known.signals),
             ..outline(arrived, view, verdict.outcome.as_ref().map(drop), since)
         });
     }
+}
+
+/// Counts a decision on arrival by its code.
+fn count(outcome: Result<(), &Denial>) {
+    let code = outcome.map_or_else(Denial::code, |()| "allowed");
+    metrics::counter!("latchkey_decisions_total", "code" => code).increment(1);
 }
 
 /// A line of the decision log with what every request has.
@@ -115,7 +122,6 @@ fn outline<'a>(arrived: &'a Arrived, view: &'a View, outcome: Result<(), &Denial
         Ok(()) => (Decision::Allow, "allowed"),
         Err(denial) => (Decision::Deny, denial.code()),
     };
-    metrics::counter!("latchkey_decisions_total", "code" => code).increment(1);
     Record {
         time: view.now,
         request_id: &arrived.id,
@@ -128,6 +134,7 @@ fn outline<'a>(arrived: &'a Arrived, view: &'a View, outcome: Result<(), &Denial
         decision,
         code,
         policies: &[],
+        cut: false,
         signals: None,
         policy_version: view.decider.policies().version().as_str(),
         revision: view.directory.revision(),

@@ -19,6 +19,7 @@ use pingora::protocols::{
     UniqueIDType,
 };
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
+use tokio::time::Sleep;
 use tokio_rustls::server::TlsStream;
 
 use super::connection::Connection;
@@ -63,10 +64,15 @@ pub(crate) struct FrontStream {
     tls_digest: Arc<SslDigest>,
     proxy_digest: Arc<ProxyDigest>,
     alpn: Option<ALPN>,
+    /// Runs out on a client that negotiates HTTP/2 and then says nothing; Pingora has no timeout for that.
+    silence: Option<Pin<Box<Sleep>>>,
     unflushed: bool,
     frames: FrameTracker,
     tracking: bool,
 }
+
+/// How long a client may say nothing after it negotiated HTTP/2.
+const SILENCE: Duration = Duration::from_secs(10);
 
 impl FrontStream {
     /// Wraps a finished handshake.
@@ -98,6 +104,7 @@ impl FrontStream {
             proxy_digest: Arc::new(proxy_digest),
             tls,
             connection,
+            silence: (alpn == Some(ALPN::H2)).then(|| Box::pin(tokio::time::sleep(SILENCE))),
             alpn,
             unflushed: false,
             frames: FrameTracker::default(),
@@ -146,6 +153,15 @@ impl AsyncRead for FrontStream {
             }
             self.connection.cut.reader.register(cx.waker());
             self.refuse_if_cut(cx)?;
+            if self
+                .silence
+                .as_mut()
+                .is_some_and(|silence| silence.as_mut().poll(cx).is_ready())
+            {
+                return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
+            }
+        } else {
+            self.silence = None;
         }
         read
     }

@@ -29,12 +29,16 @@ pub(crate) struct Arrived {
     pub(crate) site: Site,
     /// The method.
     pub(crate) method: Method,
+    /// The target in origin-form, where it came in absolute-form: what is forwarded then.
+    pub(crate) origin_form: Option<Vec<u8>>,
     /// The path as received and as forwarded, without the query.
     pub(crate) path: String,
     /// The path that rules are matched against: folded where the application ignores case.
     pub(crate) matched_path: String,
     /// Whether it asks for a WebSocket.
     pub(crate) websocket: bool,
+    /// Whether it asks for an event stream, which may be silent for long.
+    pub(crate) event_stream: bool,
     /// Whether a person in a browser waits for a page.
     pub(crate) browser: bool,
     /// What Cedar is asked.
@@ -91,7 +95,8 @@ impl Arrival<'_> {
     /// # Errors
     /// If it can be read in two ways, is not for this place, or was sent by a foreign page.
     pub(crate) fn read(self, setup: &Setup) -> Result<Arrived, Box<Refused>> {
-        let browser = wants_page(self.head);
+        // A person waits for a page: a navigation, as far as Accept tells.
+        let browser = accepts(self.head, "text/html");
         let id = format!("{:032x}", self.random);
         match self.try_read(setup, &id, browser) {
             Ok(arrived) => Ok(arrived),
@@ -109,11 +114,7 @@ impl Arrival<'_> {
         let options = path_options(answering);
         let target = self.target(&authority)?;
         let path = target::check(target, options).map_err(|bad| Denial::Ambiguous(Ambiguity::Target(bad)))?;
-        let matched_path = if options.case_insensitive {
-            target::fold_case(path)
-        } else {
-            path.to_owned()
-        };
+        let matched_path = target::matched(path, options);
         if !head
             .method
             .as_str()
@@ -121,6 +122,10 @@ impl Arrival<'_> {
             .all(|byte| byte.is_ascii_uppercase() || byte == b'-')
         {
             return Err(Denial::Ambiguous(Ambiguity::Method));
+        }
+        // An upstream that implements TRACE would echo the identity it got (RFC 9110, section 9.3.8).
+        if head.method == Method::TRACE {
+            return Err(Denial::MethodRefused);
         }
         let site = match answering {
             Host::Auth => Site::Auth,
@@ -141,9 +146,11 @@ impl Arrival<'_> {
             authority,
             site,
             method: head.method.clone(),
+            origin_form: (target != head.raw_path()).then(|| target.to_vec()),
             path: path.to_owned(),
             matched_path,
             websocket,
+            event_stream: accepts(head, "text/event-stream"),
             browser,
             action,
         })
@@ -245,16 +252,16 @@ fn is_own_origin(origin: &str, authority: &str) -> bool {
         .is_some_and(|origin| without_default(origin) == without_default(authority))
 }
 
-/// Whether a person waits for a page: a navigation, as far as Accept tells.
-fn wants_page(head: &RequestHeader) -> bool {
-    let accepts = head
-        .headers
-        .get_all(header::ACCEPT)
-        .iter()
-        .filter_map(|value| value.to_str().ok());
-    accepts
+/// Whether Accept names a media type first or among others.
+fn accepts(head: &RequestHeader, media_type: &str) -> bool {
+    let accepted = head.headers.get_all(header::ACCEPT).iter();
+    accepted
+        .filter_map(|value| value.to_str().ok())
         .flat_map(|value| value.split(','))
-        .any(|range| range.trim().to_ascii_lowercase().starts_with("text/html"))
+        .any(|range| {
+            let named = range.split(';').next().unwrap_or_default().trim();
+            named.eq_ignore_ascii_case(media_type)
+        })
 }
 
 /// Fetch Metadata: who initiated the request.

@@ -38,7 +38,8 @@ pub(crate) struct KnownDevice {
     pub(crate) signals: Signals,
     mdm_at: Option<Timestamp>,
     reported_at: Option<Timestamp>,
-    ends: Option<Timestamp>,
+    /// The first moment at which time alone changes any of it.
+    pub(crate) ends: Option<Timestamp>,
 }
 
 /// How many users' and devices' facts are kept.

@@ -1,6 +1,7 @@
 //! Does this request pass? The one place where a permit is made.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use directory::{Device, Snapshot, Timestamp, User};
 use policies::Decider;
@@ -38,9 +39,11 @@ impl Permit {
         self.granted.as_ref()
     }
 
-    /// The first moment at which time alone could turn it.
-    pub(crate) fn ends(&self) -> Option<Timestamp> {
-        self.granted.as_ref().and_then(|granted| granted.policies.ends())
+    /// When it has to be judged again at the latest: when time alone could turn it, and once a minute anyway.
+    pub(crate) fn due(&self, now: Timestamp) -> Timestamp {
+        let latest = now.plus(JUDGED_AGAIN);
+        let ends = self.granted.as_ref().and_then(|granted| granted.policies.ends());
+        ends.map_or(latest, |ends| ends.min(latest))
     }
 }
 
@@ -51,6 +54,19 @@ pub(crate) struct Verdict {
     /// Who asked, as far as that is known although the answer is no.
     pub(crate) asked: Asker,
 }
+
+impl Verdict {
+    /// A refusal that was reached without asking who it is.
+    pub(crate) fn denied(denial: Denial) -> Self {
+        Self {
+            outcome: Err(denial),
+            asked: Asker::default(),
+        }
+    }
+}
+
+/// All live requests are judged again at least this often.
+const JUDGED_AGAIN: Duration = Duration::from_secs(60);
 
 /// Who asked for what was denied, as far as it is known.
 #[derive(Default)]

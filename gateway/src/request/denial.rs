@@ -11,6 +11,8 @@ pub(crate) enum Denial {
     Ambiguous(Ambiguity),
     /// The name in the TLS handshake and the one in the request differ, or nobody here answers to it.
     Misdirected,
+    /// The method is one that goes to no application.
+    MethodRefused,
     /// A foreign page sent an unsafe request or opens a WebSocket.
     CrossSite,
     /// The body is larger than the application takes.
@@ -54,6 +56,7 @@ impl Denial {
         match self {
             Self::Ambiguous(_) => "bad-request",
             Self::Misdirected => "misdirected",
+            Self::MethodRefused => "method-refused",
             Self::CrossSite => "cross-site",
             Self::BodyTooLarge => "body-too-large",
             Self::NotSignedIn => "not-signed-in",
@@ -78,6 +81,7 @@ impl Denial {
             Self::Ambiguous(Ambiguity::Target(BadTarget::TooLong)) => 414,
             Self::Ambiguous(_) => 400,
             Self::Misdirected => 421,
+            Self::MethodRefused => 405,
             Self::BodyTooLarge => 413,
             Self::NotSignedIn | Self::TokenRefused => 401,
             Self::CrossSite
@@ -96,6 +100,7 @@ impl Denial {
         match self {
             Self::Ambiguous(_) => "This request cannot be read in one way only",
             Self::Misdirected => "Not here",
+            Self::MethodRefused => "This method is not passed on",
             Self::CrossSite => "Another site sent this request",
             Self::BodyTooLarge => "Too much at once",
             Self::NotSignedIn => "Please sign in",
@@ -122,6 +127,7 @@ impl Denial {
                  to agree)."
                     .to_owned()
             }
+            Self::MethodRefused => "TRACE is answered by no application here.".to_owned(),
             Self::CrossSite => "Requests that change something are taken from the application's own pages only.".to_owned(),
             Self::BodyTooLarge => "The body is larger than this application takes.".to_owned(),
             Self::NotSignedIn => "Come with the certificate of an enrolled device.".to_owned(),

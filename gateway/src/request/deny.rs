@@ -30,6 +30,10 @@ pub(crate) enum Fault {
     BadGateway,
     /// The application takes too long.
     Timeout,
+    /// The client's body is not what its head announced.
+    BadRequest,
+    /// The client takes too long.
+    SlowRequest,
 }
 
 /// A problem as RFC 9457 has it, with our own members.
@@ -99,6 +103,13 @@ pub(crate) async fn fail(session: &mut Session, fault: Fault, asked: &Asked<'_>)
             "The application takes too long",
             "Try again in a moment.",
         ),
+        Fault::BadRequest => (
+            400,
+            "bad-request",
+            "This request is broken",
+            "Its body is not what its head announced.",
+        ),
+        Fault::SlowRequest => (408, "request-timeout", "This request took too long", "Send it again."),
     };
     let problem = problem(status, code, title, detail, Vec::new(), asked);
     let body = if asked.browser {
@@ -256,5 +267,24 @@ async fn write(session: &mut Session, head: ResponseHeader, body: Bytes) -> ping
     if !without_body {
         session.write_response_body(Some(body), true).await?;
     }
+    if session.is_http2() {
+        // A stream that is dropped with a body unread is reset, and the reset overtakes the answer.
+        let _ = tokio::time::timeout(UNREAD, discard(session)).await;
+    }
     Ok(())
 }
+
+/// Reads what is left of a small body.
+async fn discard(session: &mut Session) -> pingora::Result<()> {
+    let mut left = UNREAD_BYTES;
+    while let Some(part) = session.read_request_body().await? {
+        left = left.saturating_sub(part.len());
+        if left == 0 {
+            break;
+        }
+    }
+    Ok(())
+}
+
+const UNREAD: std::time::Duration = std::time::Duration::from_secs(1);
+const UNREAD_BYTES: usize = 64 * 1024;

@@ -7,6 +7,7 @@ use directory::{DeviceId, Revision, Timestamp, UserId};
 use http::{HeaderName, HeaderValue, header};
 use moka::sync::Cache;
 use pingora::http::{RequestHeader, ResponseHeader};
+use policies::DeviceFacts;
 use serde::Serialize;
 
 use super::arrive::Arrived;
@@ -25,6 +26,7 @@ pub(crate) struct Identities {
 struct IdentityKey {
     user: (UserId, Revision),
     device: (DeviceId, Revision),
+    claimed: DeviceClaims,
     application: String,
     issuer: String,
     lifetime: Duration,
@@ -54,12 +56,24 @@ struct Claims<'a> {
     device: DeviceClaims,
 }
 
-#[derive(Serialize)]
+/// What the assertion says of the device: what policies saw of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
 struct DeviceClaims {
     id: DeviceId,
     registered: bool,
     managed: bool,
     hardware_key: bool,
+}
+
+impl DeviceClaims {
+    fn of(device: &DeviceFacts) -> Self {
+        Self {
+            id: device.id,
+            registered: device.registered,
+            managed: device.managed,
+            hardware_key: device.hardware_key,
+        }
+    }
 }
 
 /// Says why the identity cannot be put into a request.
@@ -97,6 +111,7 @@ impl Identities {
         let key = IdentityKey {
             user: (user.id, user.version),
             device: (device.id, device.version),
+            claimed: DeviceClaims::of(device),
             application: issuing.application.to_owned(),
             issuer: issuing.issuer.to_owned(),
             lifetime: issuing.lifetime,
@@ -115,21 +130,20 @@ impl Identities {
         let user = &granted.identified.user;
         let device = &granted.assessed.device.facts;
         let groups: Vec<&str> = granted.assessed.user.groups.iter().map(String::as_str).collect();
+        // What is said of the device holds no longer than the facts that it rests on.
+        let facts_end = granted.assessed.device.ends;
+        let at_most = |moment: Timestamp| facts_end.map_or(moment, |ends| ends.min(moment));
+        let ends = at_most(issuing.now.plus(issuing.lifetime));
         let claims = Claims {
             iss: issuing.issuer,
             aud: issuing.application,
             sub: user.id,
             iat: issuing.now.secs(),
-            exp: issuing.now.plus(issuing.lifetime).secs(),
+            exp: ends.secs(),
             login: &user.login,
             email: &user.email,
             groups: groups.clone(),
-            device: DeviceClaims {
-                id: device.id,
-                registered: device.registered,
-                managed: device.managed,
-                hardware_key: device.hardware_key,
-            },
+            device: DeviceClaims::of(device),
         };
         let assertion = self.signer.sign(&claims).map_err(IdentityError::Claims)?;
         Ok(Identity {
@@ -138,7 +152,7 @@ impl Identities {
             groups: fitting("groups", &groups.join(","))?,
             device: fitting("device", device.id.as_str())?,
             assertion: fitting("assertion", &assertion)?,
-            renewed: issuing.now.plus(issuing.lifetime / 2),
+            renewed: at_most(issuing.now.plus(issuing.lifetime / 2)),
         })
     }
 }

@@ -35,11 +35,14 @@ pub(crate) struct Record<'a> {
     pub(crate) action: &'a str,
     /// `allow` or `deny`.
     pub(crate) decision: Decision,
-    /// `allowed`, `cut`, or the denial's code.
+    /// `allowed`, or the denial's code.
     pub(crate) code: &'a str,
     /// The ids of the policies that determined it.
     #[serde(serialize_with = "as_names")]
     pub(crate) policies: &'a [PolicyId],
+    /// Whether a request that had been allowed was cut.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) cut: bool,
     /// Every signal it rests on, with its value.
     pub(crate) signals: Option<&'a Signals>,
     /// The policy set it was judged by.
@@ -121,6 +124,7 @@ impl DecisionLog {
             file,
             path: path.to_owned(),
             pending: pending.clone(),
+            unwritten: Vec::new(),
         };
         let writer = std::thread::Builder::new()
             .name("decision-log".into())
@@ -206,6 +210,7 @@ struct Writer {
     file: File,
     path: PathBuf,
     pending: Arc<Pending>,
+    unwritten: Vec<u8>,
 }
 
 impl Writer {
@@ -237,10 +242,27 @@ impl Writer {
         }
     }
 
+    /// Writes what is left of earlier batches and this one. What the disk does not take stays for the next try, so that no
+    /// line is torn; beyond a bound it is dropped, and said to be.
     fn write(&mut self, lines: &[u8]) {
-        if let Err(error) = self.file.write_all(lines) {
-            metrics::counter!("latchkey_decision_log_errors_total").increment(1);
-            error!(path = %self.path.display(), %error, "cannot write to the decision log");
+        self.unwritten.extend_from_slice(lines);
+        while !self.unwritten.is_empty() {
+            match self.file.write(&self.unwritten) {
+                Ok(written) => drop(self.unwritten.drain(..written)),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => {
+                    metrics::counter!("latchkey_decision_log_errors_total").increment(1);
+                    error!(path = %self.path.display(), %error, "cannot write to the decision log");
+                    break;
+                }
+            }
+        }
+        if self.unwritten.len() > QUEUE {
+            error!(
+                bytes = self.unwritten.len(),
+                "decisions go unrecorded: the decision log takes no more"
+            );
+            self.unwritten.clear();
         }
     }
 }
@@ -274,6 +296,7 @@ mod tests {
             decision: Decision::Allow,
             code: "allowed",
             policies: &[],
+            cut: false,
             signals: None,
             policy_version: "v",
             revision: Revision(3),

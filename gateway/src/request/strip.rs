@@ -56,9 +56,16 @@ pub(super) fn strip(head: &mut RequestHeader) {
 /// Whether a client shows an application the token of our admin API or of an enrolment.
 fn carries_our_token(value: &HeaderValue) -> bool {
     let value = value.as_bytes();
-    OUR_TOKENS
+    let is_scheme = |scheme: &&str| {
+        let start = value.get(..scheme.len());
+        start.is_some_and(|start| start.eq_ignore_ascii_case(scheme.as_bytes()))
+    };
+    let scheme = ["ssws", "bearer"]
         .iter()
-        .any(|prefix| value.windows(prefix.len()).any(|window| window == *prefix))
+        .find(|scheme| is_scheme(scheme))
+        .map_or(0, |scheme| scheme.len());
+    let credential = value.get(scheme..).unwrap_or_default().trim_ascii_start();
+    OUR_TOKENS.iter().any(|prefix| credential.starts_with(prefix))
 }
 
 fn is_unwanted(name: &str) -> bool {
@@ -238,6 +245,13 @@ mod tests {
             strip(&mut head);
             assert!(head.headers.is_empty(), "{value}");
         }
+        let mut head = head(&[("authorization", "Bearer eyJhbGciOiJFUzI1NiJ9.lka_lke_.x")]);
+        strip(&mut head);
+        assert_eq!(
+            head.headers.len(),
+            1,
+            "an application's own token that only looks alike inside"
+        );
     }
 
     #[test]

@@ -60,8 +60,29 @@ pub(crate) fn check(target: &[u8], options: PathOptions) -> Result<&str, BadTarg
     Ok(path)
 }
 
+/// The path that rules are matched against: as a server reads it that cuts parameters off, decodes `%2f` or ignores case,
+/// as far as the options say that the application may be one.
+pub(crate) fn matched(path: &str, options: PathOptions) -> String {
+    let mut matched = path.to_owned();
+    if options.path_parameters == Spelling::Pass {
+        let segments: Vec<&str> = matched
+            .split('/')
+            .map(|segment| segment.split(';').next().unwrap_or_default())
+            .collect();
+        matched = segments.join("/");
+    }
+    if options.encoded_slashes == Spelling::Pass {
+        matched = matched.replace("%2F", "/").replace("%2f", "/");
+    }
+    if options.case_insensitive {
+        fold_case(&matched)
+    } else {
+        matched
+    }
+}
+
 /// Folds case for matching only, as a server that ignores case might: ASCII, and what Unicode maps to one another.
-pub(crate) fn fold_case(path: &str) -> String {
+fn fold_case(path: &str) -> String {
     let mut folded = String::with_capacity(path.len());
     let mut encoded = Vec::new();
     let mut bytes = path.bytes();
@@ -108,37 +129,27 @@ fn decode(path: &[u8], options: PathOptions) -> Result<Vec<u8>, BadTarget> {
     Ok(decoded)
 }
 
+/// Checks every segment, and what servers take for segments that decode `%2f` or cut parameters off.
 fn check_segments(path: &str) -> Result<(), BadTarget> {
-    let mut segments = path.get(1..).unwrap_or_default().split('/').peekable();
+    let unified = path
+        .get(1..)
+        .unwrap_or_default()
+        .replace("%2F", "/")
+        .replace("%2f", "/");
+    let mut segments = unified.split('/').peekable();
     while let Some(segment) = segments.next() {
-        if segment.is_empty() && segments.peek().is_some() {
+        let bare = segment.split(';').next().unwrap_or_default();
+        let last = segments.peek().is_none();
+        if bare.is_empty() && !(last && segment.is_empty()) {
             return Err(BadTarget::EmptySegment);
         }
-        if segment.split(['%', ';']).count() == 1 {
-            check_part(segment)?;
-        } else {
-            // A server that decodes `%2f`, or that cuts parameters off, sees these parts as segments.
-            let unified = segment.replace("%2F", "%2f");
-            unified.split("%2f").try_for_each(|part| {
-                check_part(part)?;
-                check_part(part.split(';').next().unwrap_or_default())
-            })?;
+        for part in [segment, bare] {
+            if part.ends_with('.') || part.ends_with("%20") {
+                return Err(BadTarget::DotSegment);
+            }
         }
     }
-    // "//" at the very end is an empty segment too.
-    if path.len() > 1 && path.ends_with("//") {
-        Err(BadTarget::EmptySegment)
-    } else {
-        Ok(())
-    }
-}
-
-fn check_part(part: &str) -> Result<(), BadTarget> {
-    if part.ends_with('.') || part.ends_with("%20") {
-        Err(BadTarget::DotSegment)
-    } else {
-        Ok(())
-    }
+    Ok(())
 }
 
 fn hexadecimal(high: Option<u8>, low: Option<u8>) -> Option<u8> {
@@ -256,6 +267,9 @@ mod tests {
     fn options_let_through_what_they_name_and_no_more() {
         assert!(check(b"/a%2fb", LAX).is_ok());
         assert!(check(b"/a;v=1/b", LAX).is_ok());
+        for target in ["/a%2f%2fb", "/%2fa", "/;/a", "/;x", "/a/;x/b", "/a%2f;x"] {
+            assert_eq!(check(target.as_bytes(), LAX), Err(BadTarget::EmptySegment), "{target}");
+        }
         for target in [
             "/a%2f..%2fb",
             "/a%2F..",
@@ -267,6 +281,23 @@ mod tests {
         ] {
             assert_eq!(check(target.as_bytes(), LAX), Err(BadTarget::DotSegment), "{target}");
         }
+    }
+
+    #[test]
+    fn rules_are_matched_against_what_a_lenient_server_reads() {
+        assert_eq!(matched("/admin;x=1/a;b", LAX), "/admin/a");
+        assert_eq!(matched("/admin%2fx", LAX), "/admin/x");
+        assert_eq!(matched("/admin;x=1/%2F", STRICT), "/admin;x=1/%2F");
+        assert_eq!(
+            matched(
+                "/Admin%2FX;y",
+                PathOptions {
+                    case_insensitive: true,
+                    ..LAX
+                }
+            ),
+            "/admin/x"
+        );
     }
 
     #[test]

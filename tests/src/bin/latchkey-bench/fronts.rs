@@ -9,6 +9,9 @@ use latchkey_tests::tls::Identity;
 
 /// A TLS front on core 0.
 pub(crate) trait Front {
+    /// What the tables call it.
+    fn name(&self) -> &'static str;
+
     /// Its port on the loopback address.
     fn port(&self) -> u16;
     /// The roots of its server certificate.
@@ -62,6 +65,10 @@ impl Latchkey {
 }
 
 impl Front for Latchkey {
+    fn name(&self) -> &'static str {
+        "Latchkey"
+    }
+
     fn port(&self) -> u16 {
         self.port
     }

@@ -11,7 +11,7 @@ use std::path::PathBuf;
 use clap::Parser;
 use fronts::{Front, Latchkey};
 use measure::{Measured, Mode};
-use nginx::Nginx;
+use nginx::{Nginx, Tuning};
 
 /// Measures both proxies in turn, round after round, each alone on core 0, everything else on core 1.
 #[derive(Parser)]
@@ -47,23 +47,28 @@ fn main() {
         .unwrap_or_else(|| beside_this_program("latchkey-load"));
     let directory = tempfile::tempdir().expect("a temporary directory");
 
-    let nginx = Nginx::start(directory.path());
-    let latchkey = Latchkey::start(&arguments.latchkey, directory.path(), Some(nginx.upstream()));
-    let fronts: [&dyn Front; 2] = [&nginx, &latchkey];
+    let plain = Nginx::start(directory.path(), Tuning::Default);
+    let kept_alive = Nginx::start(directory.path(), Tuning::KeptAlive);
+    let latchkey = Latchkey::start(&arguments.latchkey, directory.path(), Some(plain.upstream()));
+    let fronts: [&dyn Front; 3] = [&plain, &kept_alive, &latchkey];
     let mut rounds = Vec::new();
     for round in 1..=arguments.rounds {
         for mode in Mode::ALL {
-            let [reference, ours] = fronts.map(|front| measure::run(front, mode, &load, &arguments));
-            eprintln!(
-                "round {round} of {}, {mode}: nginx {reference}, latchkey {ours}",
-                arguments.rounds
-            );
-            rounds.push((mode, reference, ours));
+            let measured = fronts.map(|front| measure::run(front, mode, &load, &arguments));
+            for (front, measured) in fronts.iter().zip(&measured) {
+                eprintln!(
+                    "round {round} of {}, {mode}: {} {measured}",
+                    arguments.rounds,
+                    front.name()
+                );
+            }
+            rounds.push((mode, measured));
         }
     }
+    let names = fronts.map(|front| front.name());
     drop(latchkey);
 
-    println!("{}", table::of(&rounds, &arguments));
+    println!("{}", table::of(&names, &rounds, &arguments));
     if arguments.cut_connections > 0 {
         println!(
             "{}",
@@ -78,5 +83,5 @@ fn beside_this_program(name: &str) -> PathBuf {
         .with_file_name(name)
 }
 
-/// One mode in one round: what nginx did, then what Latchkey did.
-type Round = (Mode, Measured, Measured);
+/// One mode in one round: what each front did, Latchkey last.
+type Round = (Mode, [Measured; 3]);

@@ -10,8 +10,18 @@ use latchkey_tests::tls::Identity;
 
 use crate::fronts::{Front, on_core};
 
+/// How nginx as the front reaches what is behind it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Tuning {
+    /// As Debian's nginx does unless told otherwise: HTTP/1.0, a new connection for every request and sub-request.
+    Default,
+    /// Over kept-alive connections, to the application and to the auth server.
+    KeptAlive,
+}
+
 /// nginx with auth_request on core 0, and the nginx behind both fronts on core 1.
 pub(crate) struct Nginx {
+    tuning: Tuning,
     front: Process,
     back: Process,
     port: u16,
@@ -22,8 +32,8 @@ pub(crate) struct Nginx {
 
 impl Nginx {
     /// Makes certificates, writes the configurations, starts both.
-    pub(crate) fn start(directory: &Path) -> Self {
-        let directory = directory.join("nginx");
+    pub(crate) fn start(directory: &Path, tuning: Tuning) -> Self {
+        let directory = directory.join(format!("nginx-{tuning:?}"));
         fs::create_dir_all(&directory).expect("a directory for nginx");
         certificates(&directory);
         let (port, upstream, auth) = (free_port(), free_port(), free_port());
@@ -43,7 +53,7 @@ impl Nginx {
         let front = start(
             "0",
             &directory.join("front.conf"),
-            &settings(include_str!("../../../bench/front.conf")),
+            &tuned(&settings(include_str!("../../../bench/front.conf")), tuning),
         );
         for port in [upstream, auth, port] {
             let answers = || std::net::TcpStream::connect(loopback(port)).is_ok();
@@ -56,6 +66,7 @@ impl Nginx {
         }
         let identity = Identity::named(&directory, "client");
         Self {
+            tuning,
             front,
             back,
             port,
@@ -72,6 +83,13 @@ impl Nginx {
 }
 
 impl Front for Nginx {
+    fn name(&self) -> &'static str {
+        match self.tuning {
+            Tuning::Default => "nginx auth_request",
+            Tuning::KeptAlive => "nginx auth_request, upstreams kept alive",
+        }
+    }
+
     fn port(&self) -> u16 {
         self.port
     }
@@ -96,6 +114,24 @@ impl Drop for Nginx {
             process.signal("TERM");
             process.wait(Duration::from_secs(5));
         }
+    }
+}
+
+/// Leaves out of the configuration what keeps connections to upstreams alive.
+fn tuned(configuration: &str, tuning: Tuning) -> String {
+    let keeps = [
+        "keepalive 128;",
+        "proxy_http_version 1.1;",
+        "proxy_set_header Connection \"\";",
+    ];
+    let lines = configuration
+        .lines()
+        .filter(|line| tuning == Tuning::KeptAlive || !keeps.contains(&line.trim()));
+    let configuration = lines.collect::<Vec<_>>().join("\n");
+    match tuning {
+        // The number of requests belongs to a keepalive that is no longer there, but for the one to the clients.
+        Tuning::Default => configuration.replacen("        keepalive_requests 1000000000;\n    }", "    }", 2),
+        Tuning::KeptAlive => configuration,
     }
 }
 

@@ -6,7 +6,7 @@ use crate::measure::{Measured, Mode};
 use crate::{Arguments, Round};
 
 /// The whole report, ready for `docs/performance.md`.
-pub(crate) fn of(rounds: &[Round], arguments: &Arguments) -> String {
+pub(crate) fn of(names: &[&str; 3], rounds: &[Round], arguments: &Arguments) -> String {
     let mut text = format!(
         "Commit {}, {} rounds of {} s, {} requests under way, TLS 1.3, P-256 client certificate, 1 KiB bodies,\n\
          each proxy alone on one core of {}; generator and upstream on the other core.\n\n\
@@ -18,28 +18,30 @@ pub(crate) fn of(rounds: &[Round], arguments: &Arguments) -> String {
         processor()
     );
     for mode in Mode::ALL {
-        line(&mut text, mode, "nginx auth_request", rounds, |(_, nginx, _)| *nginx);
-        line(&mut text, mode, "Latchkey", rounds, |(_, _, latchkey)| *latchkey);
+        for (place, front) in names.iter().enumerate() {
+            line(&mut text, mode, front, rounds, place);
+        }
     }
-    text.push_str(
-        "\nRequests/s of Latchkey relative to nginx auth_request:\n\n| | each round | median |\n|---|---|---:|\n",
-    );
-    for mode in Mode::ALL {
-        let ratios: Vec<f64> = of_mode(rounds, mode)
-            .map(|(_, nginx, ours)| ours.requests_per_second / nginx.requests_per_second)
-            .collect();
-        let each = ratios
-            .iter()
-            .map(|ratio| format!("{ratio:.2}"))
-            .collect::<Vec<_>>()
-            .join(", ");
-        let _infallible = writeln!(text, "| {mode} | {each} | {:.2} |", median(&ratios));
+    for (place, reference) in names.iter().enumerate().take(names.len() - 1) {
+        let _infallible = writeln!(
+            text,
+            "\nRequests/s of Latchkey relative to {reference}:\n\n| | each round | median |\n|---|---|---:|"
+        );
+        for mode in Mode::ALL {
+            let ratios: Vec<f64> = of_mode(rounds, mode)
+                .map(|(_, measured)| {
+                    measured[names.len() - 1].requests_per_second / measured[place].requests_per_second
+                })
+                .collect();
+            let each: Vec<String> = ratios.iter().map(|ratio| format!("{ratio:.2}")).collect();
+            let _infallible = writeln!(text, "| {mode} | {} | {:.2} |", each.join(", "), median(&ratios));
+        }
     }
     text
 }
 
-fn line(text: &mut String, mode: Mode, front: &str, rounds: &[Round], pick: impl Fn(&Round) -> Measured) {
-    let all: Vec<Measured> = of_mode(rounds, mode).map(pick).collect();
+fn line(text: &mut String, mode: Mode, front: &str, rounds: &[Round], place: usize) {
+    let all: Vec<Measured> = of_mode(rounds, mode).map(|(_, measured)| measured[place]).collect();
     let middle = |value: fn(&Measured) -> f64| median(&all.iter().map(value).collect::<Vec<_>>());
     let _infallible = writeln!(
         text,
@@ -53,7 +55,7 @@ fn line(text: &mut String, mode: Mode, front: &str, rounds: &[Round], pick: impl
 }
 
 fn of_mode(rounds: &[Round], mode: Mode) -> impl Iterator<Item = &Round> {
-    rounds.iter().filter(move |(of, ..)| *of == mode)
+    rounds.iter().filter(move |(of, _)| *of == mode)
 }
 
 /// The middle value, or the mean of the two in the middle; zero of nothing.
