@@ -288,14 +288,13 @@ impl Gateway {
         for _ in 0..MOST_TRIES {
             let verdict = decide(&self.world.facts, &view, arrived, served);
             self.register(context, arrived, &verdict);
-            let current = self.world.view();
-            if current.is_same_as(&view) {
+            if self.world.is_as_in(&view) {
                 if let (Ok(permit), Some(registration)) = (&verdict.outcome, &context.registration) {
                     registration.request.due_at_latest(permit.due(view.now));
                 }
                 return (verdict, view);
             }
-            view = current;
+            view = self.world.view();
         }
         // The world does not stand still: whoever judges live requests after a change has this one on its list, and a
         // moment in the past makes the timer look at it at once.

@@ -1,6 +1,6 @@
 //! What does every request and every command read? The state of one running gateway.
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::time::Instant;
 
 use arc_swap::ArcSwap;
@@ -52,11 +52,19 @@ impl World {
         }
     }
 
+    /// Whether nothing that a decision reads has changed since the view was taken, but for the time.
+    pub(crate) fn is_as_in(&self, view: &View) -> bool {
+        Arc::ptr_eq(&self.directory.snapshot(), &view.directory)
+            && Arc::ptr_eq(&self.setup.load(), &view.setup)
+            && Arc::ptr_eq(&self.decider.load(), &view.decider)
+    }
+
     /// For whom and by whom an assertion is made for this permit.
     pub(crate) fn issuing<'a>(setup: &'a Setup, permit: &'a Permit, now: Timestamp) -> Issuing<'a> {
         Issuing {
             issuer: &setup.auth_origin,
             application: &permit.served().application.name,
+            pool: permit.served().pool,
             lifetime: setup.config.assertion_lifetime,
             now,
         }
@@ -65,7 +73,7 @@ impl World {
     /// Writes down what was decided on arrival.
     pub(crate) fn record(&self, arrived: &Arrived, view: &View, verdict: &Verdict) {
         count(verdict.outcome.as_ref().map(drop));
-        metrics::histogram!("latchkey_decision_seconds").record(arrived.started.elapsed());
+        DECISION_SECONDS.record(arrived.started.elapsed());
         self.write(arrived, view, verdict, arrived.started, false);
     }
 
@@ -112,9 +120,17 @@ impl World {
 
 /// Counts a decision on arrival by its code.
 fn count(outcome: Result<(), &Denial>) {
-    let code = outcome.map_or_else(Denial::code, |()| "allowed");
-    metrics::counter!("latchkey_decisions_total", "code" => code).increment(1);
+    match outcome {
+        Ok(()) => ALLOWED.increment(1),
+        Err(denial) => metrics::counter!("latchkey_decisions_total", "code" => denial.code()).increment(1),
+    }
 }
+
+// Looked up once: every request counts. INVARIANT: the recorder is installed before the first request can come.
+static ALLOWED: LazyLock<metrics::Counter> =
+    LazyLock::new(|| metrics::counter!("latchkey_decisions_total", "code" => "allowed"));
+static DECISION_SECONDS: LazyLock<metrics::Histogram> =
+    LazyLock::new(|| metrics::histogram!("latchkey_decision_seconds"));
 
 /// A line of the decision log with what every request has.
 fn outline<'a>(arrived: &'a Arrived, view: &'a View, outcome: Result<(), &Denial>, since: Instant) -> Record<'a> {

@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 
 use device_checks::LeafCertificate;
+use http::HeaderValue;
 
 use super::stream::Cut;
 
@@ -12,6 +13,8 @@ pub(crate) struct Connection {
     pub(crate) id: u64,
     /// Where the client is.
     pub(crate) peer: IpAddr,
+    /// The same as applications read it.
+    pub(crate) peer_text: HeaderValue,
     /// The server name the client asked for (RFC 6066, section 3), in lower case.
     pub(crate) server_name: Option<Box<str>>,
     /// The client certificate whose key the client proved to hold and whose chain was verified.

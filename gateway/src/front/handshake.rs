@@ -8,6 +8,7 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use async_trait::async_trait;
 use device_checks::{BadCertificate, LeafCertificate};
+use http::HeaderValue;
 use pingora::apps::ServerApp;
 use pingora::http::ResponseHeader;
 use pingora::protocols::l4::stream::Stream as TcpStream;
@@ -69,6 +70,7 @@ impl<Inner> Front<Inner> {
         let connection = Connection {
             id: self.next_id.fetch_add(1, Ordering::Relaxed),
             peer,
+            peer_text: HeaderValue::try_from(peer.to_string()).map_err(|_| HandshakeError::NoPeer)?,
             server_name,
             certificate: leaf_of(&tls)?,
             cut: Cut::default(),

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use device_checks::DeviceSignals;
 use directory::{DeviceId, EnrollmentId, Revision, Snapshot, Timestamp, UserId};
-use moka::sync::Cache;
 use policies::{AccessRequest, Ages, Decider, DeviceFacts, PolicyVersion, Proof, RequestFacts, UserFacts};
+use quick_cache::sync::Cache;
 
 use super::arrive::Arrived;
 use super::identify::Identified;
@@ -43,7 +43,7 @@ pub(crate) struct KnownDevice {
 }
 
 /// How many users' and devices' facts are kept.
-const KEPT: u64 = 100_000;
+const KEPT: usize = 100_000;
 
 impl FactStore {
     /// Knows nothing yet.
@@ -57,21 +57,25 @@ impl FactStore {
     fn user(&self, directory: &Snapshot, identified: &Identified) -> Arc<UserFacts> {
         let user = &identified.user;
         let groups_version = directory.groups_version();
-        self.users.get_with((user.id, user.version, groups_version), || {
-            let groups = directory.effective_groups(user);
-            let names = groups
-                .into_iter()
-                .filter_map(|id| directory.group(id))
-                .map(|group| group.name.clone());
-            Arc::new(UserFacts {
-                id: user.id,
-                user_type: user.user_type.clone(),
-                email: user.email.clone(),
-                groups: names.collect(),
-                tags: user.tags.clone(),
-                version: user.version.max(groups_version),
-            })
-        })
+        let key = (user.id, user.version, groups_version);
+        if let Some(facts) = self.users.get(&key) {
+            return facts;
+        }
+        let groups = directory.effective_groups(user);
+        let names = groups
+            .into_iter()
+            .filter_map(|id| directory.group(id))
+            .map(|group| group.name.clone());
+        let facts = Arc::new(UserFacts {
+            id: user.id,
+            user_type: user.user_type.clone(),
+            email: user.email.clone(),
+            groups: names.collect(),
+            tags: user.tags.clone(),
+            version: user.version.max(groups_version),
+        });
+        self.users.insert(key, facts.clone());
+        facts
     }
 
     fn device(&self, world: &Judged<'_>, identified: &Identified) -> Arc<KnownDevice> {

@@ -91,15 +91,6 @@ pub(crate) struct View {
     pub(crate) now: Timestamp,
 }
 
-impl View {
-    /// Whether nothing that a decision reads differs between the two, but for the time.
-    pub(crate) fn is_same_as(&self, other: &Self) -> bool {
-        Arc::ptr_eq(&self.directory, &other.directory)
-            && Arc::ptr_eq(&self.setup, &other.setup)
-            && Arc::ptr_eq(&self.decider, &other.decider)
-    }
-}
-
 /// Judges a request to an application: public paths pass, then who and which device, then Cedar.
 pub(crate) fn decide(store: &FactStore, view: &View, arrived: &Arrived, served: &Arc<Served>) -> Verdict {
     if served.application.is_public(&arrived.matched_path) {

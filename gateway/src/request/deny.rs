@@ -158,7 +158,13 @@ impl Answer<'_> {
             href,
             text: "Other ways to sign in",
         });
-        let message = Message::new(self.title, self.detail, asked.request_id);
+        // The reasons say it all; the detail would say it again.
+        let detail = if reasons.is_empty() {
+            self.detail
+        } else {
+            "The rules for this application stand in the way:"
+        };
+        let message = Message::new(self.title, detail, asked.request_id);
         page(Message {
             reasons: &reasons,
             link,

@@ -4,10 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use directory::{DeviceId, Revision, Timestamp, UserId};
-use http::{HeaderName, HeaderValue, header};
-use moka::sync::Cache;
-use pingora::http::{RequestHeader, ResponseHeader};
+use http::{HeaderValue, header};
+use pingora::http::{IntoCaseHeaderName, RequestHeader, ResponseHeader};
 use policies::DeviceFacts;
+use quick_cache::sync::Cache;
 use serde::Serialize;
 
 use super::arrive::Arrived;
@@ -27,9 +27,8 @@ struct IdentityKey {
     user: (UserId, Revision),
     device: (DeviceId, Revision),
     claimed: DeviceClaims,
-    application: String,
-    issuer: String,
-    lifetime: Duration,
+    /// Stands for the application, the issuer and the lifetime: it is another one after every load.
+    pool: u64,
 }
 
 /// One user on one device, as header values.
@@ -90,7 +89,7 @@ pub(crate) enum IdentityError {
     Claims(#[source] serde_json::Error),
 }
 
-const KEPT: u64 = 50_000;
+const KEPT: usize = 50_000;
 
 impl Identities {
     /// Signs with the given key.
@@ -112,9 +111,7 @@ impl Identities {
             user: (user.id, user.version),
             device: (device.id, device.version),
             claimed: DeviceClaims::of(device),
-            application: issuing.application.to_owned(),
-            issuer: issuing.issuer.to_owned(),
-            lifetime: issuing.lifetime,
+            pool: issuing.pool,
         };
         if let Some(identity) = self.kept.get(&key)
             && issuing.now < identity.renewed
@@ -163,6 +160,8 @@ pub(crate) struct Issuing<'a> {
     pub(crate) issuer: &'a str,
     /// The application's name.
     pub(crate) application: &'a str,
+    /// Its number in this configuration.
+    pub(crate) pool: u64,
     /// How long it is valid; a new one is made after half of it.
     pub(crate) lifetime: Duration,
     /// The present moment.
@@ -183,8 +182,7 @@ pub(crate) fn prepare(
     strip(head);
     let rules = &permit.served().application.request_headers;
     apply_to_request(head, rules);
-    let peer = arrived.connection.peer.to_string();
-    set(head, X_FORWARDED_FOR, fitting("address", &peer)?);
+    set(head, X_FORWARDED_FOR, arrived.connection.peer_text.clone());
     set(head, X_FORWARDED_PROTO, HeaderValue::from_static("https"));
     set(head, X_FORWARDED_HOST, fitting("host", &arrived.authority)?);
     set(head, X_REQUEST_ID, fitting("request id", &arrived.id)?);
@@ -235,7 +233,7 @@ fn apply_to_request(head: &mut RequestHeader, rules: &HeaderRules) {
     }
 }
 
-fn set(head: &mut RequestHeader, name: HeaderName, value: HeaderValue) {
+fn set(head: &mut RequestHeader, name: impl IntoCaseHeaderName, value: HeaderValue) {
     // Only a header map that is full refuses, and the parser bounds what comes in far below that.
     let _ = head.insert_header(name, value);
 }
@@ -244,12 +242,12 @@ fn fitting(field: &'static str, text: &str) -> Result<HeaderValue, IdentityError
     HeaderValue::from_bytes(text.as_bytes()).map_err(|_| IdentityError::Unfit { field })
 }
 
-const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
-const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
-const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
-const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
-const X_LATCHKEY_USER: HeaderName = HeaderName::from_static("x-latchkey-user");
-const X_LATCHKEY_EMAIL: HeaderName = HeaderName::from_static("x-latchkey-email");
-const X_LATCHKEY_GROUPS: HeaderName = HeaderName::from_static("x-latchkey-groups");
-const X_LATCHKEY_DEVICE: HeaderName = HeaderName::from_static("x-latchkey-device");
-const X_LATCHKEY_ASSERTION: HeaderName = HeaderName::from_static("x-latchkey-assertion");
+const X_FORWARDED_FOR: &str = "X-Forwarded-For";
+const X_FORWARDED_PROTO: &str = "X-Forwarded-Proto";
+const X_FORWARDED_HOST: &str = "X-Forwarded-Host";
+const X_REQUEST_ID: &str = "X-Request-Id";
+const X_LATCHKEY_USER: &str = "X-Latchkey-User";
+const X_LATCHKEY_EMAIL: &str = "X-Latchkey-Email";
+const X_LATCHKEY_GROUPS: &str = "X-Latchkey-Groups";
+const X_LATCHKEY_DEVICE: &str = "X-Latchkey-Device";
+const X_LATCHKEY_ASSERTION: &str = "X-Latchkey-Assertion";
