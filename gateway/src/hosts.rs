@@ -51,6 +51,7 @@ impl Hosts {
             sign_in: None,
         };
         let Some(body) = read_body(session).await? else {
+            world.record_own(arrived, &world.view(), Err(&Denial::BodyTooLarge));
             return deny(session, &Denial::BodyTooLarge, &asked).await;
         };
         let mut request = Request::from_parts(session.req_header().as_owned_parts(), Body::from(body));

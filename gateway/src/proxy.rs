@@ -276,8 +276,8 @@ impl Gateway {
         }
     }
 
-    /// Registers the request as live, then decides, and decides again while the world changes meanwhile: a change is
-    /// either seen here or by whoever judges the live requests after it.
+    /// Decides, registers the request as live if it may pass, and looks again: a change that came before the registration
+    /// is seen here and decided anew, one that comes after it is seen by whoever judges the live requests.
     fn verdict(
         &self,
         context: &mut Context,

@@ -322,7 +322,7 @@ fn start_logging(config: &Config) {
     use tracing_subscriber::EnvFilter;
     // Pingora logs each broken connection as an error: those are the clients' affairs.
     let filter = format!(
-        "{},pingora_proxy=off,pingora_core=error,sqlx=warn,h2=off,hyper=warn",
+        "{},pingora_proxy=off,pingora_core=error,pingora_core::apps=off,sqlx=warn,h2=off,hyper=warn",
         config.log.level
     );
     let builder = tracing_subscriber::fmt()

@@ -129,12 +129,12 @@ impl PolicyVersion {
         &self.0
     }
 
-    /// The version of these files, which are in order.
+    /// The version of these files, which are in order; what they are called and where they lie is no part of it.
     pub(crate) fn of(files: &[&PolicyFile]) -> Self {
         let mut hash = Sha256::new();
-        for part in files.iter().flat_map(|file| [&file.name, &file.text]) {
-            hash.update(u64::try_from(part.len()).unwrap_or(u64::MAX).to_be_bytes());
-            hash.update(part);
+        for text in files.iter().map(|file| &file.text) {
+            hash.update(u64::try_from(text.len()).unwrap_or(u64::MAX).to_be_bytes());
+            hash.update(text);
         }
         Self(
             hash.finalize()

@@ -30,7 +30,7 @@ pub(super) enum CliError {
     #[error(transparent)]
     Load(#[from] LoadFailure),
     /// Policies are not fit to decide; drawn already.
-    #[error("{count} problems in the policies")]
+    #[error("problems in the policies: {count}")]
     Policies {
         /// How many things are wrong.
         count: usize,

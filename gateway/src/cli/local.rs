@@ -22,7 +22,7 @@ pub(super) fn check_config(file: &Path) -> Result<(), CliError> {
     let loaded = load(file, times::now())?;
     load_policies(&loaded.setup.config.policies)?;
     print(&format!(
-        "{}: ok, {} applications\n",
+        "{}: ok, applications: {}\n",
         file.display(),
         loaded.setup.config.applications().len()
     ));

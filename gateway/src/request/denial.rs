@@ -118,7 +118,7 @@ impl Denial {
     /// One or two sentences: what happened, and what helps.
     pub(crate) fn detail(&self) -> String {
         match self {
-            Self::Ambiguous(Ambiguity::Target(bad)) => format!("{bad}."),
+            Self::Ambiguous(Ambiguity::Target(bad)) => format!("Refused: {bad}."),
             Self::Ambiguous(Ambiguity::Host) => "Exactly one Host with a host name is expected.".to_owned(),
             Self::Ambiguous(Ambiguity::Origin) => "At most one Origin is expected.".to_owned(),
             Self::Ambiguous(Ambiguity::Method) => "A method of upper-case letters is expected.".to_owned(),

@@ -76,6 +76,9 @@ pub(crate) async fn deny(session: &mut Session, denial: &Denial, asked: &Asked<'
     };
     let body = answer.body(asked);
     let mut head = head(answer.status, &body, asked)?;
+    if *denial == Denial::MethodRefused {
+        head.insert_header(header::ALLOW, "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS")?;
+    }
     if let Some(challenge) = challenge {
         head.insert_header(header::WWW_AUTHENTICATE, challenge)?;
     }
