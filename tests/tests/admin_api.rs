@@ -3,6 +3,7 @@
 use latchkey_tests::curl::CurlAnswer;
 use latchkey_tests::demo::{ALICE, Demo, NOBODY};
 use latchkey_tests::process::until;
+use latchkey_tests::raw::RawClient;
 use latchkey_tests::shared::Shared;
 use serde_json::Value;
 
@@ -138,6 +139,29 @@ fn a_revoked_token_ends_at_once_and_no_list_shows_a_secret() {
     );
 }
 
+/// The body comes after the token's end, the head before; the same beside it with a token that lives on.
+#[test]
+fn a_token_that_ends_while_the_body_is_on_its_way_creates_nothing() {
+    let demo = DEMO.demo();
+    let (id, ending) = create_manager(&demo);
+    let (_, living) = create_manager(&demo);
+    let (mut late, mut control) = (
+        half_sent_user(&demo, "late-ending", &ending),
+        half_sent_user(&demo, "late-living", &living),
+    );
+    // By the end of this command, on a connection of its own, the heads sent before it have been read.
+    demo.command(&["token", "revoke", &id]);
+
+    let [refused, made] = [&mut late, &mut control].map(|(client, rest)| {
+        client.send(rest);
+        client.answer().expect("an answer").status
+    });
+
+    let exists = |login: &str| demo.admin("GET", &format!("/api/v1/users/{login}"), None).status;
+    assert_eq!((refused, exists("late-ending")), (401, 404));
+    assert_eq!((made, exists("late-living")), (200, 200));
+}
+
 /// E-18 (API half): the list shows name, user, status and whether the device is managed.
 #[test]
 fn devices_are_listed_page_by_page() {
@@ -256,6 +280,25 @@ fn the_system_log_can_be_narrowed_and_paged() {
     assert_ne!(first.json()[0]["uuid"], second[0]["uuid"]);
     assert!(get("since=2999-01-01T00:00:00Z").json().as_array().unwrap().is_empty());
     assert_eq!(demo.curl(NOBODY, &demo.url("admin", "/api/v1/logs"), &[]).status, 401);
+}
+
+/// A token that may make users: its id and its secret.
+fn create_manager(demo: &Demo) -> (String, String) {
+    let network = ["--network", "127.0.0.0/8"];
+    let scope = ["token", "create", "manager", "--scope", "users.manage", "--json"];
+    let made = demo.command(&[&scope[..], &network].concat()).json();
+    let text = |field: &str| made[field].as_str().unwrap().to_owned();
+    (text("id"), text("token"))
+}
+
+/// A request to make a user, sent up to the middle of its body, and the rest of that.
+fn half_sent_user(demo: &Demo, login: &str, token: &str) -> (RawClient, Vec<u8>) {
+    let body = format!(r#"{{"profile": {{"login": "{login}", "email": "{login}@example.com"}}}}"#);
+    let (first, rest) = body.split_at(body.len() / 2);
+    let mut client = demo.raw(NOBODY, "admin");
+    let fields = format!("Authorization: SSWS {token}\r\nContent-Length: {}", body.len());
+    client.send(format!("POST /api/v1/users HTTP/1.1\r\nHost: admin.localhost\r\n{fields}\r\n\r\n{first}").as_bytes());
+    (client, rest.as_bytes().to_vec())
 }
 
 fn create_token(demo: &Demo, arguments: &[&str]) -> String {

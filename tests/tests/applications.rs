@@ -108,6 +108,39 @@ fn spellings_that_servers_read_differently_pass_only_where_configured() {
     assert_eq!(demo.status(BOB, "payroll", "/a%2fb"), 403);
 }
 
+/// Rules match what a lenient application would read; what passes reaches it as it came.
+#[test]
+fn spellings_that_pass_open_nothing_that_the_rules_close() {
+    let upstream = Upstream::friendly();
+    let demo = configured(
+        &upstream,
+        "wiki",
+        "    encoded_slashes: pass\n    path_parameters: pass\n",
+        |demo| demo.status(ALICE, "wiki", "/a%2fb;v=1") == 200,
+    );
+
+    for (path, status) in [
+        ("/admin/secret", 403),
+        ("/admin;x=1/secret", 403),
+        ("/admin;x=1", 403),
+        ("/admin%2fx", 403),
+        ("/ADMIN%2Fx;y", 403),
+        ("/;/admin/x", 400),
+        ("/;x=1/admin/x", 400),
+        ("/%2fadmin/x", 400),
+        ("/docs%2f..%2fadmin/x", 400),
+        ("/docs/..;/admin/x", 400),
+        ("/docs;v=1", 200),
+        ("/a%2fb", 200),
+        ("/docs;/admin", 200),
+    ] {
+        let answer = demo.raw_get(BOB, "wiki", path).map(|answer| answer.status);
+        assert_eq!(answer, Some(status), "{path}");
+        let arrived = upstream.received().iter().any(|request| request.target() == path);
+        assert_eq!(arrived, status == 200, "{path} at the application");
+    }
+}
+
 #[test]
 fn a_listed_foreign_origin_may_write() {
     let upstream = Upstream::friendly();

@@ -5,6 +5,7 @@ use std::time::Duration;
 use latchkey_tests::demo::{BOB, Demo, NOBODY, host};
 use latchkey_tests::openssl::openssl;
 use latchkey_tests::process::until;
+use latchkey_tests::raw::RawClient;
 use latchkey_tests::shared::Shared;
 use latchkey_tests::upstream::{Reply, Upstream};
 use latchkey_tests::websocket::End;
@@ -118,17 +119,35 @@ fn a_websocket_is_closed_with_1008() {
 fn an_event_stream_is_cut() {
     let demo = DEMO.demo();
     demo.enroll("alice", "events");
-    let mut stream = demo.raw(Some("events"), "wiki");
-    let mut bobs = demo.raw(BOB, "wiki");
-    for client in [&mut stream, &mut bobs] {
-        client.send(b"GET /events HTTP/1.1\r\nHost: wiki.localhost\r\n\r\n");
-        assert!(client.wait_for("data:"));
-    }
+    let (mut stream, mut bobs) = (events(&demo, Some("events")), events(&demo, BOB));
 
     demo.command(&["device", "deactivate", "events"]);
 
     assert!(stream.ends_within(BOUND).is_some());
     assert!(bobs.wait_for("data:"));
+}
+
+/// D-04: the record may be gone before anybody has looked for what was open on it.
+#[test]
+fn an_event_stream_is_cut_also_when_the_device_is_deleted_at_once() {
+    let demo = DEMO.demo();
+    let mut admin = demo.raw(NOBODY, "admin");
+    let mut bobs = events(&demo, BOB);
+    for number in 0..5 {
+        let device = format!("deleted-{number}");
+        demo.enroll("alice", &device);
+        let id = demo.device_id(&device);
+        let mut stream = events(&demo, Some(&device));
+
+        let deactivate = command("POST", &format!("/api/v1/devices/{id}/lifecycle/deactivate"), &demo);
+        let delete = command("DELETE", &format!("/api/v1/devices/{id}"), &demo);
+        admin.send([deactivate, delete].concat().as_bytes());
+        let statuses = [(); 2].map(|()| admin.answer().map(|answer| answer.status));
+
+        assert_eq!(statuses, [Some(204); 2]);
+        assert!(stream.ends_within(BOUND).is_some(), "the stream of {device} lives on");
+    }
+    assert!(bobs.wait_for("data:") && bobs.wait_for("data:"));
 }
 
 /// D-04, D-14: also cert-resume-vhost: the gateway hands out nothing to resume, and a resumption would not help.
@@ -222,6 +241,22 @@ fn deactivation_names_the_cause_and_no_certificate_is_still_401() {
         "device-deactivated"
     );
     assert_eq!(demo.status(NOBODY, "payroll", "/"), 401);
+}
+
+/// An event stream of this device whose first event has come.
+fn events(demo: &Demo, device: Option<&str>) -> RawClient {
+    let mut client = demo.raw(device, "wiki");
+    client.send(b"GET /events HTTP/1.1\r\nHost: wiki.localhost\r\n\r\n");
+    assert!(client.wait_for("data:"));
+    client
+}
+
+/// A call of the admin API without a body.
+fn command(method: &str, path: &str, demo: &Demo) -> String {
+    let token = demo.admin_token();
+    format!(
+        "{method} {path} HTTP/1.1\r\nHost: admin.localhost\r\nAuthorization: SSWS {token}\r\nContent-Length: 0\r\n\r\n"
+    )
 }
 
 fn serial(certificate: &std::path::Path) -> String {

@@ -1,10 +1,10 @@
 //! What does a client see when the application behind the gateway is down, slow, or lies?
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use latchkey_tests::curl::CurlAnswer;
 use latchkey_tests::demo::{ALICE, Demo};
-use latchkey_tests::process::free_port;
+use latchkey_tests::process::{free_port, until};
 use latchkey_tests::shared::Shared;
 use latchkey_tests::upstream::{Reply, Upstream, ok};
 
@@ -41,24 +41,39 @@ fn an_application_that_lies_about_lengths_confuses_nobody() {
 
 #[test]
 fn an_application_that_is_silent_gives_504_in_bounded_time() {
-    let demo = Demo::in_front_of(&Upstream::start(|_| Reply::Silence));
-    let yaml = std::fs::read_to_string(demo.file("latchkey.yaml")).unwrap();
-    let waits = yaml.replace("upstream:\n", "upstream:\n      read_timeout: 500ms\n");
-    assert_ne!(waits, yaml, "no upstream in {yaml}");
-    std::fs::write(demo.file("latchkey.yaml"), waits).unwrap();
-    demo.process().signal("HUP");
+    let (_, answer) = in_front_of_a_silent_one("500ms");
 
-    let mut answer = None;
-    let begun = Instant::now();
-    // Before the reload the old, longer timeout holds: curl gives up on those.
-    while answer.is_none() && begun.elapsed() < Duration::from_secs(20) {
-        let tried = demo.curl(ALICE, &demo.url("wiki", "/"), &["--max-time", "2"]);
-        answer = (tried.status != 0).then_some(tried);
-    }
-
-    let answer = answer.expect("an answer in bounded time");
     assert_eq!(answer.status, 504, "{}", answer.text());
     assert_explains(&answer);
+}
+
+/// Pingora itself waits for a WebSocket's answer without end.
+#[test]
+fn a_websocket_that_is_never_answered_ends_and_a_silent_event_stream_lives_on() {
+    let (demo, _) = in_front_of_a_silent_one("1s");
+    let (mut socket, mut stream, mut plain) = (
+        demo.raw(ALICE, "wiki"),
+        demo.raw(ALICE, "wiki"),
+        demo.raw(ALICE, "wiki"),
+    );
+
+    socket.send(
+        b"GET /ws HTTP/1.1\r\nHost: wiki.localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+          Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n",
+    );
+    plain.send(b"GET /events HTTP/1.1\r\nHost: wiki.localhost\r\n\r\n");
+    stream.send(b"GET /events HTTP/1.1\r\nHost: wiki.localhost\r\nAccept: text/event-stream\r\n\r\n");
+
+    assert!(plain.wait_for("data: first") && stream.wait_for("data: first"));
+    assert!(
+        socket.ends_within(Duration::from_secs(4)).is_some(),
+        "the WebSocket waits without end"
+    );
+    assert!(
+        plain.ends_within(Duration::from_secs(4)).is_some(),
+        "the control waits without end"
+    );
+    assert_eq!(stream.ends_within(Duration::from_millis(1500)), None);
 }
 
 #[test]
@@ -78,6 +93,32 @@ fn an_application_that_is_down_gives_502() {
         (Some("allow"), request_id(&answer).as_deref())
     );
 }
+
+/// A demo that waits so long for an application that says nothing, or nothing after the first event, and the answer that
+/// comes of it.
+fn in_front_of_a_silent_one(patience: &str) -> (Demo, CurlAnswer) {
+    let demo = Demo::in_front_of(&Upstream::start(|request| match request.target() {
+        "/events" => Reply::Send(FIRST_EVENT.to_vec()),
+        _ => Reply::Silence,
+    }));
+    demo.edit(
+        "latchkey.yaml",
+        "upstream:\n",
+        &format!("upstream:\n      read_timeout: {patience}\n"),
+    );
+    demo.process().signal("HUP");
+    let mut answer = None;
+    // Before the reload the old, longer timeout holds: curl gives up on those.
+    until(Duration::from_secs(20), || {
+        let tried = demo.curl(ALICE, &demo.url("wiki", "/"), &["--max-time", "2"]);
+        answer = (tried.status != 0).then_some(tried);
+        answer.is_some()
+    });
+    (demo, answer.expect("an answer in bounded time"))
+}
+
+const FIRST_EVENT: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n\
+                             d\r\ndata: first\n\n\r\n";
 
 fn in_front_of_a_liar() -> Demo {
     Demo::in_front_of(&Upstream::start(|request| {

@@ -37,7 +37,10 @@ fn deactivation_ends_everything_that_rests_on_the_device() {
     assert_eq!(world.snapshot.users_of_device(laptop.device).count(), 0);
     assert_eq!(world.snapshot.reports_of_device(laptop.device).count(), 0);
     assert_eq!(world.snapshot.revoked_certificates(&issuer()).count(), 1);
-    assert_eq!(Touched::of(&plan.changes).devices, [laptop.device].into());
+    let touched = Touched::of(&plan.changes);
+    assert_eq!(touched.devices, [laptop.device].into());
+    // Named without a look at a later snapshot, from which the enrolments may be gone.
+    assert_eq!(touched.users, [alice].into());
     // The control: the user's other device has lost nothing.
     assert_eq!(world.device_of(&other).state, DeviceState::Active);
     assert_eq!(world.enrollment_of(&other).state, EnrollmentState::Active);
