@@ -1,8 +1,9 @@
 //! How are programs started, watched and ended, so that none outlives its test?
 
 use std::io::{BufRead, BufReader, Read};
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -107,13 +108,16 @@ pub fn until(deadline: Duration, mut is_so: impl FnMut() -> bool) -> bool {
     }
 }
 
-/// A loopback port that nobody listens on now.
+/// A port that is free, below those that the system hands out by itself: nobody else takes it before it is used.
+///
+/// # Panics
+/// When none is free.
 pub fn free_port() -> u16 {
-    TcpListener::bind(("127.0.0.1", 0))
-        .unwrap()
-        .local_addr()
-        .unwrap()
-        .port()
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    let start = u16::try_from(std::process::id() % 10_000).unwrap_or_default();
+    let candidates = std::iter::repeat_with(|| 20_000 + (start + NEXT.fetch_add(1, Ordering::Relaxed)) % 12_000);
+    let free = |port: &u16| std::net::TcpListener::bind(loopback(*port)).is_ok();
+    candidates.take(12_000).find(free).expect("a free port")
 }
 
 /// This port on the loopback address.

@@ -102,7 +102,7 @@ impl Demo {
 
     /// Writes the configuration anew: the applications have other ports at each start.
     fn write_configuration(&self, upstreams: &[String]) -> Result<(), DemoError> {
-        let metrics = free_port()?;
+        let metrics = free_port(self.port)?;
         let mut text = format!(
             "# The demo's configuration, written anew at each start. For your own, see docs/operating.md.\n\
              demo: true\n\
@@ -216,12 +216,16 @@ fn serve_application(name: &str, listener: TcpListener) {
     }
 }
 
-fn free_port() -> Result<u16, DemoError> {
-    let address = listen()?
-        .local_addr()
-        .map_err(files("cannot find a free port".to_owned()))?;
-    Ok(address.port())
+/// A free port for the metrics, below those that the system hands out by itself: nobody else takes it before it is used.
+fn free_port(near: u16) -> Result<u16, DemoError> {
+    let candidates = (0..METRICS_PORTS).map(|step| 20_000 + (near % METRICS_PORTS + step) % METRICS_PORTS);
+    let free = |port: &u16| TcpListener::bind((Ipv4Addr::LOCALHOST, *port)).is_ok();
+    let none = || files("cannot find a free port".to_owned())(io::ErrorKind::AddrInUse.into());
+    candidates.filter(|port| *port != near).find(free).ok_or_else(none)
 }
+
+/// How many ports from 20000 on may serve the metrics.
+const METRICS_PORTS: u16 = 12_000;
 
 fn listen() -> Result<TcpListener, DemoError> {
     TcpListener::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)))
