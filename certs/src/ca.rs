@@ -33,6 +33,8 @@ pub enum Purpose {
     Device,
     /// Servers show them to clients (serverAuth).
     Server,
+    /// They name the endorsement keys of TPMs; the CA's own certificate says nothing of it.
+    Endorsement,
 }
 
 /// Whether a CA may be used in earnest.
@@ -113,7 +115,7 @@ impl Authority {
         params.distinguished_name = subject(name, material);
         params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
         params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
-        params.extended_key_usages = vec![purpose.extended_key_usage()];
+        params.extended_key_usages = purpose.extended_key_usage().into_iter().collect();
         terms
             .write(terms.not_after(), &mut params)
             .map_err(CreateError::Lifetime)?;
@@ -216,10 +218,11 @@ impl fmt::Debug for CreatedAuthority {
 }
 
 impl Purpose {
-    pub(crate) fn extended_key_usage(self) -> ExtendedKeyUsagePurpose {
+    pub(crate) fn extended_key_usage(self) -> Option<ExtendedKeyUsagePurpose> {
         match self {
-            Self::Device => ExtendedKeyUsagePurpose::ClientAuth,
-            Self::Server => ExtendedKeyUsagePurpose::ServerAuth,
+            Self::Device => Some(ExtendedKeyUsagePurpose::ClientAuth),
+            Self::Server => Some(ExtendedKeyUsagePurpose::ServerAuth),
+            Self::Endorsement => None,
         }
     }
 }

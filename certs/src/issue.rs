@@ -1,6 +1,6 @@
 //! What does a certificate of ours say? The profiles of device and server certificates (RFC 5280).
 
-use directory::{DeviceId, Fingerprint, Serial, Timestamp};
+use directory::{DeviceId, Fingerprint, HardwareId, Serial, Timestamp};
 use rcgen::string::Ia5String;
 use rcgen::{
     CertificateParams, CrlDistributionPoint, DnType, ExtendedKeyUsagePurpose, IsCa, KeyPair, KeyUsagePurpose,
@@ -88,6 +88,32 @@ impl Authority {
         params.subject_alt_names = vec![SanType::URI(ia5(&format!("urn:latchkey:device:{device}"))?)];
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
         params.crl_distribution_points = crl_url.map(distribution_point).transpose()?.into_iter().collect();
+        self.issue(params, &request.public_key, terms)
+    }
+
+    /// Issues a management certificate for the key of a request: whoever holds it is this device, and managed.
+    ///
+    /// It names the device by its opaque id, and the machine where that was proved (`urn:latchkey:ek:<hash>`).
+    ///
+    /// # Errors
+    ///
+    /// Fails where the certificate would never count, or signing fails.
+    pub fn issue_management(
+        &self,
+        request: &VerifiedRequest,
+        device: DeviceId,
+        hardware: Option<HardwareId>,
+        terms: &Terms,
+    ) -> Result<IssuedCertificate, IssueError> {
+        let mut params = CertificateParams::default();
+        params.distinguished_name = rcgen::DistinguishedName::new();
+        params.distinguished_name.push(DnType::CommonName, device.as_str());
+        params.subject_alt_names = vec![SanType::URI(ia5(&format!("urn:latchkey:device:{device}"))?)];
+        if let Some(hardware) = hardware {
+            let name = ia5(&format!("urn:latchkey:ek:{hardware}"))?;
+            params.subject_alt_names.push(SanType::URI(name));
+        }
+        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
         self.issue(params, &request.public_key, terms)
     }
 

@@ -19,7 +19,7 @@ pub use crl::CrlError;
 pub use crl_foreign::{BadCrl, ForeignCrl};
 pub use issue::{IssueError, IssuedCertificate, IssuedServer};
 pub use leaf::{LeafRefused, check_client_leaf};
-pub use pem_text::BadPem;
+pub use pem_text::{BadPem, read_certificates};
 pub use request::{BadRequest, VerifiedRequest};
 pub use terms::{OutOfCalendar, Terms};
 pub use trust::{Anchor, BadAnchors, BadAnchorsCause, read_anchors};

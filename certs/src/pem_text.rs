@@ -33,6 +33,15 @@ pub enum BadPem {
     },
 }
 
+/// Reads all certificates of a PEM text, at least one, in DER. Whether they are certificates is not looked at.
+///
+/// # Errors
+///
+/// Refuses a text with no block, with one of another label, or with one that is garbled.
+pub fn read_certificates(text: &str) -> Result<Vec<Vec<u8>>, BadPem> {
+    all_blocks(text, &[CERTIFICATE])
+}
+
 /// Reads the only block of a text; its label must be one of those given, of which the first goes into messages.
 pub(crate) fn one_block(text: &str, labels: &[&'static str]) -> Result<Vec<u8>, BadPem> {
     let mut blocks = all_blocks(text, labels)?;

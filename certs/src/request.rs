@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use directory::KeyThumbprint;
+use directory::{KeyThumbprint, PublicKey};
 use rcgen::{PublicKeyData, SubjectPublicKeyInfo};
 use x509_parser::certification_request::X509CertificationRequest;
 use x509_parser::oid_registry::{
@@ -11,7 +11,7 @@ use x509_parser::oid_registry::{
     OID_SIG_ECDSA_WITH_SHA384, Oid,
 };
 use x509_parser::prelude::FromDer;
-use x509_parser::public_key::PublicKey;
+use x509_parser::public_key::PublicKey as AnyKey;
 
 use crate::pem_text::{self, BadPem};
 
@@ -21,6 +21,7 @@ use crate::pem_text::{self, BadPem};
 /// the extensions a request asks for are ignored. Keys may be ECDSA P-256 or P-384, or RSA of 2048 to 4096 bits.
 pub struct VerifiedRequest {
     pub(crate) public_key: SubjectPublicKeyInfo,
+    der: Vec<u8>,
 }
 
 /// Says why a text is not a certificate request that can be answered.
@@ -67,7 +68,25 @@ impl VerifiedRequest {
         KeyThumbprint::of(&self.public_key.subject_public_key_info())
     }
 
-    fn parse_der(der: &[u8]) -> Result<Self, BadRequest> {
+    /// The same key where it is P-256: only such keys sign assertions.
+    pub fn p256_key(&self) -> Option<PublicKey> {
+        let key = self.public_key.subject_public_key_info();
+        let point = key.get(key.len().checked_sub(POINT)?..)?;
+        let found = PublicKey::from_sec1(point)?;
+        (found.subject_public_key_info() == key).then_some(found)
+    }
+
+    /// The request itself, in DER, for whoever certified that it made it.
+    pub fn der(&self) -> &[u8] {
+        &self.der
+    }
+
+    /// Reads one request in DER, and checks its signature.
+    ///
+    /// # Errors
+    ///
+    /// Says what was expected instead.
+    pub fn parse_der(der: &[u8]) -> Result<Self, BadRequest> {
         let (rest, request) = X509CertificationRequest::from_der(der).map_err(|_| BadRequest::Unreadable)?;
         if !rest.is_empty() || request.signature_value.unused_bits != 0 {
             return Err(BadRequest::Unreadable);
@@ -79,7 +98,10 @@ impl VerifiedRequest {
         }
         request.verify_signature().map_err(|_| BadRequest::Signature)?;
         let public_key = SubjectPublicKeyInfo::from_der(key.raw).map_err(|_| BadRequest::Key)?;
-        Ok(Self { public_key })
+        Ok(Self {
+            public_key,
+            der: der.to_vec(),
+        })
     }
 }
 
@@ -91,10 +113,10 @@ impl fmt::Debug for VerifiedRequest {
 
 fn check_key(key: &x509_parser::x509::SubjectPublicKeyInfo<'_>) -> Result<(), BadRequest> {
     let accepted = match key.parsed() {
-        Ok(PublicKey::RSA(rsa)) => {
+        Ok(AnyKey::RSA(rsa)) => {
             key.algorithm.algorithm == OID_PKCS1_RSAENCRYPTION && (2048..=4096).contains(&rsa.key_size())
         }
-        Ok(PublicKey::EC(_)) => {
+        Ok(AnyKey::EC(_)) => {
             let curve = key
                 .algorithm
                 .parameters
@@ -108,6 +130,8 @@ fn check_key(key: &x509_parser::x509::SubjectPublicKeyInfo<'_>) -> Result<(), Ba
     if accepted { Ok(()) } else { Err(BadRequest::Key) }
 }
 
+/// The length of an uncompressed P-256 point.
+const POINT: usize = 65;
 const MAXIMUM_LENGTH: usize = 16 * 1024;
 const LABELS: &[&str] = &["CERTIFICATE REQUEST", "NEW CERTIFICATE REQUEST"];
 const ALGORITHMS: &[Oid<'static>] = &[
@@ -129,10 +153,12 @@ mod tests {
 
     #[test]
     fn a_request_proves_the_key_that_signed_it() {
-        for algorithm in [&rcgen::PKCS_ECDSA_P256_SHA256, &PKCS_ECDSA_P384_SHA384] {
+        for (algorithm, p256) in [(&rcgen::PKCS_ECDSA_P256_SHA256, true), (&PKCS_ECDSA_P384_SHA384, false)] {
             let key = KeyPair::generate_for(algorithm).unwrap();
             let request = VerifiedRequest::parse_pem(&request_pem(&key)).unwrap();
             assert_eq!(request.key(), KeyThumbprint::of(&key.subject_public_key_info()));
+            assert_eq!(request.p256_key().is_some(), p256);
+            assert!(request.p256_key().is_none_or(|p256| p256.thumbprint() == request.key()));
         }
     }
 

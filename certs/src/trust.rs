@@ -54,6 +54,7 @@ pub enum BadAnchorsCause {
     #[error("its extended key usage is not for {}", match .expected {
         Purpose::Device => "clients (clientAuth)",
         Purpose::Server => "servers (serverAuth)",
+        Purpose::Endorsement => "endorsement keys",
     })]
     Purpose {
         /// What it was to be for.
@@ -102,6 +103,7 @@ fn check_purpose(certificate: &X509Certificate<'_>, expected: Purpose) -> Result
     let fits = usage.is_none_or(|usage| match expected {
         Purpose::Device => usage.value.client_auth || usage.value.any,
         Purpose::Server => usage.value.server_auth || usage.value.any,
+        Purpose::Endorsement => true,
     });
     if fits {
         Ok(())

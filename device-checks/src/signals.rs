@@ -12,9 +12,9 @@ use crate::age::{is_ahead, no_longer_ahead};
 pub struct DeviceSignals {
     /// The key of an active enrolment on this active device proved itself.
     pub registered: bool,
-    /// A current report of a management service says that it manages the device.
+    /// A management certificate that is bound to the device, or a current report of a management service, says so.
     pub managed: bool,
-    /// The device was proved to have secure hardware.
+    /// A configured root attests the hardware that the device was proved to be.
     pub secure_hardware: bool,
     /// The key that proved itself was proved to live in hardware and not to leave it.
     pub hardware_key: bool,
@@ -36,20 +36,41 @@ pub struct DeviceSignals {
     pub ends: Option<Timestamp>,
 }
 
+/// What is on record of a device, and what the roots and lists of the moment say of it.
+#[derive(Debug, Clone, Copy)]
+pub struct OnRecord<'a> {
+    /// The device.
+    pub device: &'a Device,
+    /// The enrolment whose key proved itself, if one did.
+    pub proved: Option<&'a Enrollment>,
+    /// The newest report of a configured management service.
+    pub report: Option<&'a MdmReport>,
+    /// Until when a configured root attests the machine; nothing where none does.
+    pub attested_until: Option<Timestamp>,
+    /// Until when a management certificate that is bound to the device counts; nothing where none does.
+    pub managed_until: Option<Timestamp>,
+}
+
 impl DeviceSignals {
-    /// Gathers what counts now of a device, of the enrolment whose key proved itself, and of the newest report on the device.
-    pub fn of(device: &Device, proved: Option<&Enrollment>, report: Option<&MdmReport>, now: Timestamp) -> Self {
+    /// Gathers what counts now.
+    pub fn of(known: &OnRecord<'_>, now: Timestamp) -> Self {
+        let OnRecord {
+            device, proved, report, ..
+        } = *known;
         let active = device.state == DeviceState::Active;
         let proved = proved.filter(|enrollment| active && is_active_on(enrollment, device));
         let report = report.filter(|report| active && report.device == device.id && now < report.ends);
         let current = report.filter(|report| !is_ahead(report.at, now));
         let said = device.reported.as_ref();
         let reported = said.filter(|reported| !is_ahead(reported.at, now));
+        let attested_until = known.attested_until.filter(|until| now < *until);
+        let managed_until = known.managed_until.filter(|until| active && now < *until);
+        let secure_hardware = attested_until.is_some();
         Self {
             registered: proved.is_some(),
-            managed: current.is_some_and(|report| report.managed),
-            secure_hardware: device.secure_hardware,
-            hardware_key: proved.is_some_and(|enrollment| enrollment.hardware_key),
+            managed: managed_until.is_some() || current.is_some_and(|report| report.managed),
+            secure_hardware,
+            hardware_key: secure_hardware && proved.is_some_and(|enrollment| enrollment.hardware_key),
             key_store: proved.map_or(KeyStore::Software, |enrollment| enrollment.key_store),
             platform: device.platform,
             ownership: device.ownership,
@@ -57,7 +78,10 @@ impl DeviceSignals {
             mdm_at: current.map(|report| report.at),
             reported: reported.map(|reported| reported.posture.clone()).unwrap_or_default(),
             reported_at: reported.map(|reported| reported.at),
-            ends: ends(report, said, now),
+            ends: [ends(report, said, now), attested_until, managed_until]
+                .into_iter()
+                .flatten()
+                .min(),
         }
     }
 }
@@ -86,7 +110,13 @@ mod tests {
     #[test]
     fn a_device_is_registered_only_when_an_active_enrolments_key_proved_itself() {
         let (device, enrollment) = (device(), enrollment());
-        let registered = |device: &Device, proved| DeviceSignals::of(device, proved, None, NOW).registered;
+        let registered = |device: &Device, proved| {
+            let known = OnRecord {
+                report: None,
+                ..known(device, proved, None)
+            };
+            DeviceSignals::of(&known, NOW).registered
+        };
         let ended = Enrollment {
             state: EnrollmentState::Ended { at: NOW },
             ..enrollment.clone()
@@ -129,11 +159,14 @@ mod tests {
     fn what_was_not_said_does_not_count() {
         let silent = Device {
             reported: None,
-            secure_hardware: false,
             ..device()
         };
+        let unattested = OnRecord {
+            attested_until: None,
+            ..known(&silent, None, None)
+        };
 
-        let signals = DeviceSignals::of(&silent, None, None, NOW);
+        let signals = DeviceSignals::of(&unattested, NOW);
 
         let nothing = DeviceSignals {
             registered: false,
@@ -151,7 +184,7 @@ mod tests {
         };
         assert_eq!(signals, nothing);
         // The control: said and proved, it counts.
-        let full = DeviceSignals::of(&device(), Some(&enrollment()), Some(&report()), NOW);
+        let full = DeviceSignals::of(&known(&device(), Some(&enrollment()), Some(&report())), NOW);
         assert!(full.registered && full.managed && full.secure_hardware && full.hardware_key);
         assert_eq!(full.mdm, Some(report().posture));
         assert_eq!(full.reported.firewall, Some(true));
@@ -161,7 +194,7 @@ mod tests {
     #[test]
     fn each_fact_flips_exactly_its_own_signal() {
         let of = |device: &Device, enrollment: &Enrollment, report: &MdmReport| {
-            DeviceSignals::of(device, Some(enrollment), Some(report), NOW)
+            DeviceSignals::of(&known(device, Some(enrollment), Some(report)), NOW)
         };
         let (device, enrollment, report) = (device(), enrollment(), report());
         let full = of(&device, &enrollment, &report);
@@ -174,13 +207,21 @@ mod tests {
                 ..report.clone()
             },
         );
-        let no_hardware = of(
-            &Device {
-                secure_hardware: false,
-                ..device.clone()
+        let on_record = known(&device, Some(&enrollment), Some(&report));
+        let no_hardware = DeviceSignals::of(
+            &OnRecord {
+                attested_until: None,
+                ..on_record
             },
-            &enrollment,
-            &report,
+            NOW,
+        );
+        let by_certificate = DeviceSignals::of(
+            &OnRecord {
+                report: None,
+                managed_until: Some(FAR),
+                ..on_record
+            },
+            NOW,
         );
         let soft_key = of(
             &device,
@@ -226,6 +267,18 @@ mod tests {
             no_hardware,
             DeviceSignals {
                 secure_hardware: false,
+                hardware_key: false,
+                ends: unmanaged.ends,
+                ..full.clone()
+            },
+            "without attested hardware no key lives in it"
+        );
+        assert_eq!(
+            by_certificate,
+            DeviceSignals {
+                mdm: None,
+                mdm_at: None,
+                ends: Some(FAR),
                 ..full.clone()
             }
         );
@@ -263,7 +316,8 @@ mod tests {
     /// S-07 (the report's half): a report that ended, is about another device, or says no, manages nothing.
     #[test]
     fn only_a_current_report_on_this_device_manages_it() {
-        let managed = |report: &MdmReport| DeviceSignals::of(&device(), Some(&enrollment()), Some(report), NOW).managed;
+        let managed =
+            |report: &MdmReport| DeviceSignals::of(&known(&device(), Some(&enrollment()), Some(report)), NOW).managed;
 
         assert!(managed(&report()));
         assert!(!managed(&MdmReport { ends: NOW, ..report() }));
@@ -285,7 +339,7 @@ mod tests {
             ..device()
         };
 
-        let signals = DeviceSignals::of(&deactivated, Some(&enrollment()), Some(&report()), NOW);
+        let signals = DeviceSignals::of(&known(&deactivated, Some(&enrollment()), Some(&report())), NOW);
 
         assert!(!signals.managed && !signals.registered && !signals.hardware_key);
         assert_eq!(signals.mdm, None);
@@ -300,12 +354,8 @@ mod tests {
             ..device()
         };
         let of = |at, now| {
-            DeviceSignals::of(
-                &reporting(at),
-                Some(&enrollment()),
-                Some(&MdmReport { at, ..report() }),
-                now,
-            )
+            let (device, report) = (reporting(at), MdmReport { at, ..report() });
+            DeviceSignals::of(&known(&device, Some(&enrollment()), Some(&report)), now)
         };
 
         let skewed = of(later(2), NOW);
@@ -321,13 +371,24 @@ mod tests {
 
     #[test]
     fn a_report_ends_the_signals_it_gives() {
-        let signals = DeviceSignals::of(&device(), Some(&enrollment()), Some(&report()), NOW);
+        let signals = DeviceSignals::of(&known(&device(), Some(&enrollment()), Some(&report())), NOW);
         let ends = signals.ends.unwrap();
 
         assert_eq!(ends, report().ends);
-        assert!(!DeviceSignals::of(&device(), Some(&enrollment()), Some(&report()), ends).managed);
+        assert!(!DeviceSignals::of(&known(&device(), Some(&enrollment()), Some(&report())), ends).managed);
         let just_before = Timestamp::from_millis(ends.millis() - 1);
-        assert!(DeviceSignals::of(&device(), Some(&enrollment()), Some(&report()), just_before).managed);
+        assert!(DeviceSignals::of(&known(&device(), Some(&enrollment()), Some(&report())), just_before).managed);
+    }
+
+    /// A device on attested hardware without a management certificate.
+    fn known<'a>(device: &'a Device, proved: Option<&'a Enrollment>, report: Option<&'a MdmReport>) -> OnRecord<'a> {
+        OnRecord {
+            device,
+            proved,
+            report,
+            attested_until: Some(FAR),
+            managed_until: None,
+        }
     }
 
     fn device() -> Device {
@@ -340,7 +401,7 @@ mod tests {
             groups: Default::default(),
             tags: Default::default(),
             reported: Some(said()),
-            secure_hardware: true,
+            hardware: None,
             created: NOW,
             updated: NOW,
             version: Revision(1),
@@ -353,6 +414,9 @@ mod tests {
                 firewall: Some(true),
                 ..Posture::default()
             },
+            kernel: None,
+            serial: None,
+            tpm_version: None,
             at: NOW,
         }
     }
@@ -367,6 +431,10 @@ mod tests {
             key: KeyThumbprint::of(b"a key"),
             key_store: KeyStore::Tpm,
             hardware_key: true,
+            public_key: None,
+            verification: None,
+            methods: Default::default(),
+            instance: None,
             created: NOW,
             version: Revision(1),
         }
@@ -392,4 +460,5 @@ mod tests {
     }
 
     const NOW: Timestamp = Timestamp::from_secs(1_795_000_000);
+    const FAR: Timestamp = Timestamp::from_secs(1_796_000_000);
 }

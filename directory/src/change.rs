@@ -5,8 +5,9 @@ use std::collections::BTreeSet;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    ApiToken, ApiTokenId, Certificate, Device, DeviceId, Enrollment, EnrollmentId, EnrollmentToken, EnrollmentTokenId,
-    Fingerprint, Group, GroupId, MdmReport, Revision, User, UserId,
+    ApiToken, ApiTokenId, Authenticator, AuthenticatorId, Certificate, Device, DeviceId, Enrollment, EnrollmentId,
+    EnrollmentToken, EnrollmentTokenId, Fingerprint, Group, GroupId, Instance, InstanceId, ManagementCertificate,
+    MdmReport, Revision, Settings, User, UserId,
 };
 
 /// The new state of one record, or that it is gone.
@@ -28,6 +29,13 @@ pub enum Change {
     PutEnrollmentToken(Box<EnrollmentToken>),
     DeleteEnrollmentToken(EnrollmentTokenId),
     PutApiToken(Box<ApiToken>),
+    PutInstance(Box<Instance>),
+    DeleteInstance(InstanceId),
+    PutAuthenticator(Box<Authenticator>),
+    DeleteAuthenticator(AuthenticatorId),
+    PutManagementCertificate(Box<ManagementCertificate>),
+    DeleteManagementCertificate(Fingerprint),
+    PutSettings(Box<Settings>),
 }
 
 /// The tables records live in.
@@ -42,6 +50,10 @@ pub enum Table {
     Reports,
     EnrollmentTokens,
     ApiTokens,
+    Instances,
+    Authenticators,
+    ManagementCertificates,
+    Settings,
 }
 
 /// Whom a list of changes concerns; live requests that rest on any of it are judged again.
@@ -77,6 +89,15 @@ impl Change {
             Self::PutEnrollmentToken(token) => (Table::EnrollmentTokens, token.id.to_string()),
             Self::DeleteEnrollmentToken(id) => (Table::EnrollmentTokens, id.to_string()),
             Self::PutApiToken(token) => (Table::ApiTokens, token.id.to_string()),
+            Self::PutInstance(instance) => (Table::Instances, instance.id.to_string()),
+            Self::DeleteInstance(id) => (Table::Instances, id.to_string()),
+            Self::PutAuthenticator(authenticator) => (Table::Authenticators, authenticator.id.to_string()),
+            Self::DeleteAuthenticator(id) => (Table::Authenticators, id.to_string()),
+            Self::PutManagementCertificate(certificate) => {
+                (Table::ManagementCertificates, certificate.fingerprint.to_string())
+            }
+            Self::DeleteManagementCertificate(id) => (Table::ManagementCertificates, id.to_string()),
+            Self::PutSettings(_) => (Table::Settings, SETTINGS_KEY.to_owned()),
         }
     }
 
@@ -91,12 +112,19 @@ impl Change {
             Self::PutReport(report) => report.version = revision,
             Self::PutEnrollmentToken(token) => token.version = revision,
             Self::PutApiToken(token) => token.version = revision,
+            Self::PutInstance(instance) => instance.version = revision,
+            Self::PutAuthenticator(authenticator) => authenticator.version = revision,
+            Self::PutManagementCertificate(certificate) => certificate.version = revision,
+            Self::PutSettings(settings) => settings.version = revision,
             Self::DeleteUser(_)
             | Self::DeleteGroup(_)
             | Self::DeleteDevice(_)
             | Self::DeleteEnrollment(_)
             | Self::DeleteReport { .. }
-            | Self::DeleteEnrollmentToken(_) => {}
+            | Self::DeleteEnrollmentToken(_)
+            | Self::DeleteInstance(_)
+            | Self::DeleteAuthenticator(_)
+            | Self::DeleteManagementCertificate(_) => {}
         }
     }
 }
@@ -138,8 +166,18 @@ impl Touched {
             Change::PutReport(report) => self.devices.extend([report.device]),
             Change::DeleteReport { device, .. } => self.devices.extend([*device]),
             Change::PutApiToken(token) => self.api_tokens.extend([token.id]),
-            // An enrolment is deleted only together with its device, and no request rests on an enrolment token.
-            Change::DeleteEnrollment(_) | Change::PutEnrollmentToken(_) | Change::DeleteEnrollmentToken(_) => {}
+            Change::PutManagementCertificate(certificate) => self.devices.extend([certificate.device]),
+            // An enrolment, an instance and a management certificate are deleted only together with their device, an
+            // authenticator changes together with its user, and no request rests on the others.
+            Change::DeleteEnrollment(_)
+            | Change::PutEnrollmentToken(_)
+            | Change::DeleteEnrollmentToken(_)
+            | Change::PutInstance(_)
+            | Change::DeleteInstance(_)
+            | Change::PutAuthenticator(_)
+            | Change::DeleteAuthenticator(_)
+            | Change::DeleteManagementCertificate(_)
+            | Change::PutSettings(_) => {}
         }
     }
 }
@@ -153,7 +191,14 @@ crate::words::words!(Table, "a table", {
     Reports = "reports",
     EnrollmentTokens = "enrollment_tokens",
     ApiTokens = "api_tokens",
+    Instances = "instances",
+    Authenticators = "authenticators",
+    ManagementCertificates = "management_certificates",
+    Settings = "settings",
 });
+
+/// The settings are one record.
+const SETTINGS_KEY: &str = "settings";
 
 /// A report has no id of its own: there is one for each device and source.
 fn report_key(device: DeviceId, source: &str) -> String {

@@ -5,8 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use ipnet::IpNet;
 
 use crate::{
-    ApiTokenId, DeviceId, EnrollmentId, EnrollmentTokenId, EventType, Fingerprint, GroupId, KeyStore, KeyThumbprint,
-    MdmReport, Ownership, Platform, RevocationReason, Scope, SecretHash, Serial, Timestamp, UserId,
+    ApiTokenId, AuthenticatorId, DeviceId, EnrollmentId, EnrollmentTokenId, EventType, Factor, Fingerprint, GroupId,
+    Hardware, InstanceId, KeyProtection, KeyStore, KeyThumbprint, MdmReport, NumberChallenge, OrganizationId,
+    Ownership, Platform, Protected, PublicKey, Reported, RevocationReason, Scope, SecretHash, Serial, Timestamp,
+    TokenOrigin, UserId, UserVerification, Verification,
 };
 
 /// One wish; [`Snapshot::plan`](crate::Snapshot::plan) says what it would change, or why it is refused.
@@ -55,7 +57,42 @@ pub enum Command {
     ActivateDevice(DeviceId),
     DeleteDevice(DeviceId),
     CreateEnrollmentToken(NewEnrollmentToken),
-    Enroll(Enroll),
+    Enroll(Box<Enroll>),
+    EndEnrollment(EnrollmentId),
+    RenewCertificate(RenewCertificate),
+    TakeAnswer(Box<SignalAnswer>),
+    SetPassword {
+        user: UserId,
+        id: AuthenticatorId,
+        hash: Protected,
+    },
+    RehashPassword {
+        authenticator: AuthenticatorId,
+        before: Protected,
+        hash: Protected,
+    },
+    SetTotp {
+        user: UserId,
+        id: AuthenticatorId,
+        secret: Protected,
+    },
+    UseTotp {
+        authenticator: AuthenticatorId,
+        step: u64,
+    },
+    RemoveAuthenticator(AuthenticatorId),
+    RecordFailure {
+        user: Option<UserId>,
+        factor: Factor,
+        reason: &'static str,
+    },
+    FoundOrganization(OrganizationId),
+    UpdateFastPass(FastPassUpdate),
+    IssueManagement {
+        device: DeviceId,
+        certificate: NewManagementCertificate,
+    },
+    RevokeManagement(Fingerprint),
     RevokeCertificate {
         fingerprint: Fingerprint,
         reason: RevocationReason,
@@ -142,6 +179,12 @@ pub struct NewEnrollmentToken {
     pub user: UserId,
     /// For which known device, which must be active; without one, enrolment makes a new record.
     pub device: Option<DeviceId>,
+    /// Who lets it be made.
+    pub origin: TokenOrigin,
+    /// What the user proved for it.
+    pub factors: BTreeSet<Factor>,
+    /// The authenticator instance's key that alone may use it.
+    pub bound_to: Option<KeyThumbprint>,
     /// From when on it no longer works.
     pub ends: Timestamp,
 }
@@ -151,7 +194,7 @@ pub struct NewEnrollmentToken {
 pub struct Enroll {
     /// The hash of the token's secret.
     pub secret: SecretHash,
-    /// The device: the token's, whose record keeps its name and platform, or else a new one.
+    /// The device: the one it is known to be, whose record keeps its name and platform, or else a new one.
     pub device: NewDevice,
     /// A new id.
     pub enrollment: EnrollmentId,
@@ -161,6 +204,91 @@ pub struct Enroll {
     pub key_store: KeyStore,
     /// The certificate issued for that key.
     pub certificate: NewCertificate,
+    /// What an authenticator of ours adds; nothing where a certificate request alone enrols.
+    pub authenticator: Option<AuthenticatorEnroll>,
+}
+
+/// What an authenticator adds to an enrolment: its own key, the keys that sign assertions, and what is proved of them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AuthenticatorEnroll {
+    /// The instance: known by its key, or new.
+    pub instance: InstanceId,
+    /// The instance's key, which signed every step.
+    pub instance_key: PublicKey,
+    /// The possession key.
+    pub public_key: PublicKey,
+    /// The user-verification key, where there is one.
+    pub verification: Option<Verification>,
+    /// Which machine the device was proved to be.
+    pub hardware: Option<Hardware>,
+    /// Whether that machine certified the possession key.
+    pub hardware_key: bool,
+    /// Whether a configured root vouches for the machine now.
+    pub attested: bool,
+    /// What came of its management certificate.
+    pub management: ManagementAnswer,
+}
+
+/// What came of asking a device for a management certificate.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ManagementAnswer {
+    /// It was not asked.
+    NotAsked,
+    /// It has none.
+    Absent,
+    /// It proved that it holds the key of one that is for it.
+    Proved(NewManagementCertificate),
+    /// What it showed does not count.
+    Refused {
+        /// Why, for the System Log.
+        reason: String,
+    },
+}
+
+/// A management certificate to be bound.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the names are those of the certificate")]
+pub struct NewManagementCertificate {
+    pub fingerprint: Fingerprint,
+    pub issuer: Fingerprint,
+    pub serial: Serial,
+    pub not_after: Timestamp,
+}
+
+/// A device's certificate is replaced by a newer one for the same key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RenewCertificate {
+    /// The certificate that was shown: live.
+    pub shown: Fingerprint,
+    /// The new one.
+    pub certificate: NewCertificate,
+    /// The key it was issued for: the enrolment's.
+    pub key: KeyThumbprint,
+    /// How many certificates of an enrolment may be alive at once; the oldest make room.
+    pub most_alive: usize,
+    /// Enrolments made before this are too old to be renewed.
+    pub enrolled_since: Timestamp,
+}
+
+/// A device answered a challenge.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SignalAnswer {
+    /// Whose key answered.
+    pub enrollment: EnrollmentId,
+    /// What the device says of itself.
+    pub reported: Reported,
+    /// What came of its management certificate.
+    pub management: ManagementAnswer,
+}
+
+/// What to change of the FastPass settings; what is not given stays.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[expect(missing_docs, reason = "the names are those of the settings")]
+pub struct FastPassUpdate {
+    pub enabled: Option<bool>,
+    pub key_protection: Option<KeyProtection>,
+    pub user_verification: Option<UserVerification>,
+    pub number_challenge: Option<NumberChallenge>,
 }
 
 /// A device to be recorded.
@@ -228,6 +356,17 @@ impl Command {
             Self::DeleteDevice(_) => EventType::DeviceDelete,
             Self::CreateEnrollmentToken(_) => EventType::EnrollmentTokenCreate,
             Self::Enroll(_) => EventType::DeviceEnroll,
+            Self::EndEnrollment(_) => EventType::DeviceUserRemove,
+            Self::RenewCertificate(_) => EventType::CertificateIssue,
+            Self::TakeAnswer(_) => EventType::DeviceSignals,
+            Self::SetPassword { .. } | Self::RehashPassword { .. } => EventType::PasswordSet,
+            Self::SetTotp { .. } => EventType::FactorActivate,
+            Self::UseTotp { .. } | Self::RecordFailure { .. } => EventType::Authenticate,
+            Self::RemoveAuthenticator(_) => EventType::FactorDeactivate,
+            Self::FoundOrganization(_) => EventType::OrganizationCreate,
+            Self::UpdateFastPass(_) => EventType::SettingsUpdate,
+            Self::IssueManagement { .. } => EventType::CertificateIssue,
+            Self::RevokeManagement(_) => EventType::CertificateRevoke,
             Self::RevokeCertificate { .. } => EventType::CertificateRevoke,
             Self::HoldCertificate(_) => EventType::CertificateHold,
             Self::ReleaseCertificate(_) => EventType::CertificateRelease,

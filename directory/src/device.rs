@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-use crate::{DeviceId, EnrollmentId, Revision, Timestamp, UserId};
+use crate::{DeviceId, EnrollmentId, Fingerprint, InstanceId, PublicKey, Revision, Timestamp, UserId};
 
 /// A computer or phone that proves itself with a key.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -25,8 +25,9 @@ pub struct Device {
     pub tags: BTreeMap<String, String>,
     /// What the device last said of itself, and when.
     pub reported: Option<Reported>,
-    /// Whether it was proved to have secure hardware (attestation).
-    pub secure_hardware: bool,
+    /// Which machine it was proved to be, where it was; whether that still counts is judged by the roots of the moment.
+    #[serde(default)]
+    pub hardware: Option<Hardware>,
     /// When the record was made.
     pub created: Timestamp,
     /// When the record last changed.
@@ -34,6 +35,22 @@ pub struct Device {
     /// The revision in which the record, or anything that hangs on it (enrolment, certificate, report), last changed.
     pub version: Revision,
 }
+
+/// Evidence that a device is a certain machine: its TPM opened a credential made for this endorsement key.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Hardware {
+    /// The machine: no two devices have the same.
+    pub id: HardwareId,
+    /// The endorsement key's certificate, then what leads to a root, each in base64 of its DER.
+    pub chain: Vec<String>,
+    /// When it was proved last.
+    pub at: Timestamp,
+}
+
+/// SHA-256 of an endorsement key's SubjectPublicKeyInfo in DER: which machine something is.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct HardwareId(pub [u8; 32]);
 
 /// Whether a device is trusted at all. Deletion is not a state: the record is gone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -142,6 +159,15 @@ pub struct OsVersion {
 pub struct Reported {
     /// What it said.
     pub posture: Posture,
+    /// The kernel's version.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kernel: Option<String>,
+    /// The machine's serial number, as it says: it proves nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub serial: Option<String>,
+    /// The TPM's version.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tpm_version: Option<String>,
     /// When it said it.
     pub at: Timestamp,
 }
@@ -157,6 +183,9 @@ pub struct MdmReport {
     pub managed: bool,
     /// What else it said.
     pub posture: Posture,
+    /// The management certificate that it says is this device's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub certificate: Option<Fingerprint>,
     /// When it said it.
     pub at: Timestamp,
     /// From when on it no longer counts.
@@ -182,8 +211,67 @@ pub struct Enrollment {
     pub key: KeyThumbprint,
     /// Where that key lives.
     pub key_store: KeyStore,
-    /// Whether it is proved that the key lives in hardware and cannot leave it.
+    /// Whether the device's own hardware certified that the key lives in it and cannot leave it.
     pub hardware_key: bool,
+    /// The key itself, where it is P-256: only such keys sign assertions.
+    #[serde(default)]
+    pub public_key: Option<PublicKey>,
+    /// The key that signs after the user was verified.
+    #[serde(default)]
+    pub verification: Option<Verification>,
+    /// What the enrolment can be used for.
+    #[serde(default = "certificate_alone")]
+    pub methods: BTreeSet<Method>,
+    /// The authenticator instance that holds the keys, where it is one of ours.
+    #[serde(default)]
+    pub instance: Option<InstanceId>,
+    /// When the record was made.
+    pub created: Timestamp,
+    /// The revision in which the record last changed.
+    pub version: Revision,
+}
+
+/// A key that signs after the user was verified.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Verification {
+    /// The key.
+    pub key: PublicKey,
+    /// How the user is verified.
+    pub method: VerificationMethod,
+    /// Whether the device's hardware certified that it holds the key and enforces the verification itself.
+    pub hardware: bool,
+}
+
+/// How a user is verified before a key signs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum VerificationMethod {
+    /// A PIN.
+    Pin,
+}
+
+/// What an enrolment can be used for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Method {
+    /// The certificate, in a TLS handshake.
+    Certificate,
+    /// FastPass: assertions and answers signed by the keys.
+    SignedNonce,
+}
+
+/// What an enrolment that does not say what it can be used for can be used for.
+fn certificate_alone() -> BTreeSet<Method> {
+    BTreeSet::from([Method::Certificate])
+}
+
+/// One installation of an authenticator on a device: the key it is known by.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Instance {
+    /// Never reused.
+    pub id: InstanceId,
+    /// The device it is on.
+    pub device: DeviceId,
+    /// Its key.
+    pub key: PublicKey,
     /// When the record was made.
     pub created: Timestamp,
     /// The revision in which the record last changed.
@@ -209,6 +297,10 @@ pub enum EnrollmentState {
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct KeyThumbprint(pub [u8; 32]);
+
+crate::words::serde_words!(VerificationMethod, "a verification method", { Pin = "pin" });
+
+crate::words::serde_words!(Method, "a method", { Certificate = "certificate", SignedNonce = "signed_nonce" });
 
 crate::words::words!(Platform, "a platform", {
     Macos = "macos",

@@ -73,6 +73,10 @@ pub enum TargetKind {
     Certificate,
     EnrollmentToken,
     ApiToken,
+    Authenticator,
+    Instance,
+    ManagementCertificate,
+    Organization,
 }
 
 /// Whether something came about.
@@ -126,17 +130,24 @@ pub enum EventType {
     DeviceUserRemove,
     DeviceReport,
     DeviceReportWithdraw,
+    DeviceSignals,
     FactorActivate,
     FactorDeactivate,
     FactorSuspend,
     FactorUnsuspend,
+    PasswordSet,
+    Authenticate,
     CertificateIssue,
     CertificateRevoke,
     CertificateHold,
     CertificateRelease,
+    ManagementBind,
+    ManagementUnbind,
     EnrollmentTokenCreate,
     ApiTokenCreate,
     ApiTokenRevoke,
+    OrganizationCreate,
+    SettingsUpdate,
 }
 
 impl Event {
@@ -156,6 +167,10 @@ serde_words!(TargetKind, "a target", {
     Certificate = "Certificate",
     EnrollmentToken = "EnrollmentToken",
     ApiToken = "ApiToken",
+    Authenticator = "Authenticator",
+    Instance = "AuthenticatorInstance",
+    ManagementCertificate = "ManagementCertificate",
+    Organization = "Organization",
 });
 
 serde_words!(Severity, "a severity", { Info = "INFO", Warn = "WARN" });
@@ -186,15 +201,22 @@ serde_words!(EventType, "an event type", {
     DeviceUserRemove = "device.user.remove",
     DeviceReport = "device.mdm.report",
     DeviceReportWithdraw = "device.mdm.withdraw",
+    DeviceSignals = "device.signals.report",
     FactorActivate = "user.mfa.factor.activate",
     FactorDeactivate = "user.mfa.factor.deactivate",
     FactorSuspend = "user.mfa.factor.suspend",
     FactorUnsuspend = "user.mfa.factor.unsuspend",
+    PasswordSet = "user.account.update_password",
+    Authenticate = "user.authentication.auth_via_mfa",
     CertificateIssue = "pki.cert.issue",
     CertificateRevoke = "pki.cert.lifecycle.revoke",
     CertificateHold = "pki.cert.lifecycle.hold",
     CertificateRelease = "pki.cert.lifecycle.release",
+    ManagementBind = "pki.cert.bind",
+    ManagementUnbind = "pki.cert.unbind",
     EnrollmentTokenCreate = "device.enrollment_token.create",
     ApiTokenCreate = "system.api_token.create",
     ApiTokenRevoke = "system.api_token.revoke",
+    OrganizationCreate = "system.organization.create",
+    SettingsUpdate = "system.fastpass.update",
 });

@@ -109,6 +109,14 @@ id!(/// A token of the admin API.
     ApiTokenId, "tok", "an API token id");
 id!(/// A sign-in and what came of it.
     SessionId, "ses", "a session id");
+id!(/// One installation of an authenticator on a device: it holds the keys of the accounts added to it.
+    InstanceId, "ins", "an authenticator instance id");
+id!(/// Something a user proves who they are with: a password, a TOTP secret.
+    AuthenticatorId, "aut", "an authenticator id");
+id!(/// The organisation that a gateway serves; devices pin it.
+    OrganizationId, "org", "an organisation id");
+id!(/// One try of a device to enrol or to answer a challenge, until it is done or given up.
+    AttemptId, "att", "an attempt id");
 id!(/// One command and everything it changed.
     TransactionId, "trn", "a transaction id");
 

@@ -1,5 +1,6 @@
 //! Who and what is known, in which state, and what a command would change? Pure: no sockets, no disk, no clock.
 
+mod authenticator;
 mod certificate;
 mod change;
 mod command;
@@ -7,8 +8,11 @@ mod device;
 mod event;
 mod ids;
 mod lifecycle;
+mod management;
 mod octets;
 mod plan;
+mod public_key;
+mod settings;
 mod snapshot;
 mod store;
 mod timestamp;
@@ -19,27 +23,33 @@ mod words;
 #[cfg(test)]
 mod tests;
 
+pub use authenticator::{Authenticator, AuthenticatorKind, Protected};
 pub use certificate::{Certificate, CertificateState, Fingerprint, HoldCause, RevocationReason, Serial};
 pub use change::{Change, Table, Touched};
 pub use command::{
-    Command, DeviceUpdate, Enroll, GroupUpdate, NewApiToken, NewCertificate, NewDevice, NewEnrollmentToken, NewGroup,
-    NewUser, UserUpdate,
+    AuthenticatorEnroll, Command, DeviceUpdate, Enroll, FastPassUpdate, GroupUpdate, ManagementAnswer, NewApiToken,
+    NewCertificate, NewDevice, NewEnrollmentToken, NewGroup, NewManagementCertificate, NewUser, RenewCertificate,
+    SignalAnswer, UserUpdate,
 };
 pub use device::{
-    Device, DeviceState, Enrollment, EnrollmentState, KeyStore, KeyThumbprint, MdmReport, OsVersion, Ownership,
-    Platform, Posture, Reported,
+    Device, DeviceState, Enrollment, EnrollmentState, Hardware, HardwareId, Instance, KeyStore, KeyThumbprint,
+    MdmReport, Method, OsVersion, Ownership, Platform, Posture, Reported, Verification, VerificationMethod,
 };
 pub use event::{Actor, ActorKind, Event, EventType, Outcome, Severity, Target, TargetKind};
 pub use ids::{
-    ApiTokenId, BadId, DeviceId, EnrollmentId, EnrollmentTokenId, GroupId, SessionId, TransactionId, UserId,
+    ApiTokenId, AttemptId, AuthenticatorId, BadId, DeviceId, EnrollmentId, EnrollmentTokenId, GroupId, InstanceId,
+    OrganizationId, SessionId, TransactionId, UserId,
 };
 pub use lifecycle::IllegalTransition;
+pub use management::{ManagementCertificate, ManagementState};
 pub use octets::BadHex;
 pub use plan::{Plan, Refusal, Refused};
+pub use public_key::PublicKey;
+pub use settings::{FastPassSettings, KeyProtection, NumberChallenge, Settings, UserVerification};
 pub use snapshot::Snapshot;
 pub use store::{AppendError, Cause, EventQuery, LoadError, Order, QueryError, Store, Transaction, Write};
 pub use timestamp::{BadTimestamp, Timestamp};
-pub use token::{ApiToken, EnrollmentToken, Scope, SecretHash};
+pub use token::{ApiToken, EnrollmentToken, Factor, Scope, SecretHash, TokenOrigin};
 pub use user::{Group, User, UserStatus};
 pub use words::BadWord;
 

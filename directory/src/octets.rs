@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use sha2::{Digest, Sha256};
 
-use crate::{Fingerprint, KeyThumbprint, SecretHash, Serial};
+use crate::{Fingerprint, HardwareId, KeyThumbprint, SecretHash, Serial};
 
 /// Says why a text is not a hash or serial number.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -23,6 +23,13 @@ impl Fingerprint {
 
 impl KeyThumbprint {
     /// The thumbprint of a key's SubjectPublicKeyInfo in DER.
+    pub fn of(subject_public_key_info: &[u8]) -> Self {
+        Self(Sha256::digest(subject_public_key_info).into())
+    }
+}
+
+impl HardwareId {
+    /// The machine whose endorsement key has this SubjectPublicKeyInfo in DER.
     pub fn of(subject_public_key_info: &[u8]) -> Self {
         Self(Sha256::digest(subject_public_key_info).into())
     }
@@ -153,6 +160,7 @@ shown_hash!(
     Fingerprint,
     "a certificate fingerprint: 64 lowercase hexadecimal digits"
 );
+shown_hash!(HardwareId, "a hardware id: 64 lowercase hexadecimal digits");
 shown_hash!(KeyThumbprint, "a key thumbprint: 64 lowercase hexadecimal digits");
 hash!(SecretHash, "a secret's hash: 64 lowercase hexadecimal digits");
 

@@ -1,9 +1,12 @@
 //! What would a command change, and what would the System Log say of it? Or why is it refused?
 
+mod accounts;
+mod authenticators;
 mod certificates;
 mod devices;
 mod enroll;
 mod groups;
+mod management;
 mod refusal;
 mod reports;
 mod targets;
@@ -46,10 +49,7 @@ impl Snapshot {
             events: Vec::new(),
         };
         match draft.plan(command) {
-            Ok(()) => Ok(Plan {
-                changes: draft.changes,
-                events: draft.events,
-            }),
+            Ok(()) => Ok(draft.finish()),
             Err(reason) => Err(draft.refuse(command, reason)),
         }
     }
@@ -90,6 +90,26 @@ impl Draft<'_> {
             Command::DeleteDevice(device) => self.delete_device(*device),
             Command::CreateEnrollmentToken(new) => self.create_enrollment_token(new),
             Command::Enroll(enroll) => self.enroll(enroll),
+            Command::EndEnrollment(enrollment) => self.end_account(*enrollment),
+            Command::RenewCertificate(renew) => self.renew_certificate(renew),
+            Command::TakeAnswer(answer) => self.take_answer(answer),
+            Command::SetPassword { user, id, hash } => self.set_password(*user, *id, hash),
+            Command::RehashPassword {
+                authenticator,
+                before,
+                hash,
+            } => self.rehash_password(*authenticator, before, hash),
+            Command::SetTotp { user, id, secret } => self.set_totp(*user, *id, secret),
+            Command::UseTotp { authenticator, step } => self.use_totp(*authenticator, *step),
+            Command::RemoveAuthenticator(authenticator) => self.remove_authenticator(*authenticator),
+            Command::RecordFailure { factor, reason, .. } => Err(Refusal::NotAuthenticated {
+                factor: *factor,
+                reason,
+            }),
+            Command::FoundOrganization(id) => self.found_organization(*id),
+            Command::UpdateFastPass(update) => self.update_fastpass(update),
+            Command::IssueManagement { device, certificate } => self.issue_management(*device, certificate),
+            Command::RevokeManagement(fingerprint) => self.revoke_management(fingerprint),
             Command::RevokeCertificate { fingerprint, reason } => self.revoke_certificate(fingerprint, *reason),
             Command::HoldCertificate(fingerprint) => self.hold_certificate(fingerprint),
             Command::ReleaseCertificate(fingerprint) => self.release_certificate(fingerprint),
@@ -97,6 +117,17 @@ impl Draft<'_> {
             Command::WithdrawReport { device, source } => self.withdraw_report(*device, source),
             Command::CreateApiToken(new) => self.create_api_token(new),
             Command::RevokeApiToken(token) => self.revoke_api_token(*token),
+        }
+    }
+
+    /// Events are numbered in the order they are in now.
+    fn finish(mut self) -> Plan {
+        for (number, event) in self.events.iter_mut().enumerate() {
+            event.id = format!("{}-{number}", self.transaction);
+        }
+        Plan {
+            changes: self.changes,
+            events: self.events,
         }
     }
 
@@ -112,14 +143,35 @@ impl Draft<'_> {
         }
     }
 
+    /// Adds a change, in the place of an earlier one of the same record.
+    fn put(&mut self, change: Change) {
+        let key = change.key();
+        match self.changes.iter_mut().find(|known| known.key() == key) {
+            Some(known) => *known = change,
+            None => self.changes.push(change),
+        }
+    }
+
+    /// Adds a change unless the record changes anyway.
+    fn put_unless_there(&mut self, change: Change) {
+        let key = change.key();
+        if self.changes.iter().all(|known| known.key() != key) {
+            self.changes.push(change);
+        }
+    }
+
     fn event(&mut self, event_type: EventType, targets: impl IntoIterator<Item = Target>) {
-        let event = self.make_event(
+        let event = self.success(event_type, targets);
+        self.events.push(event);
+    }
+
+    fn success(&self, event_type: EventType, targets: impl IntoIterator<Item = Target>) -> Event {
+        self.make_event(
             event_type,
             Severity::Info,
             Outcome::Success,
             targets.into_iter().collect(),
-        );
-        self.events.push(event);
+        )
     }
 
     fn make_event(&self, event_type: EventType, severity: Severity, outcome: Outcome, targets: Vec<Target>) -> Event {

@@ -1,6 +1,7 @@
 //! What is known at one revision? A cheap-to-clone, immutable picture of the directory with its indexes.
 
 mod apply;
+mod authenticators;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -8,9 +9,9 @@ use std::sync::Arc;
 use imbl::{OrdMap, OrdSet};
 
 use crate::{
-    ApiToken, ApiTokenId, Certificate, Change, Device, DeviceId, Enrollment, EnrollmentId, EnrollmentToken,
-    EnrollmentTokenId, Fingerprint, Group, GroupId, KeyThumbprint, MdmReport, Revision, SecretHash, Serial, User,
-    UserId,
+    ApiToken, ApiTokenId, Authenticator, AuthenticatorId, Certificate, Change, Device, DeviceId, Enrollment,
+    EnrollmentId, EnrollmentToken, EnrollmentTokenId, Fingerprint, Group, GroupId, HardwareId, Instance, InstanceId,
+    KeyThumbprint, ManagementCertificate, MdmReport, Revision, SecretHash, Serial, Settings, User, UserId,
 };
 
 /// The directory at one revision. Snapshots share what they have in common, so a new one costs only what changed.
@@ -41,6 +42,15 @@ pub struct Snapshot {
     enrollment_tokens_by_device: OrdSet<(DeviceId, EnrollmentTokenId)>,
     api_tokens: OrdMap<ApiTokenId, Arc<ApiToken>>,
     api_tokens_by_secret: OrdMap<SecretHash, ApiTokenId>,
+    devices_by_hardware: OrdMap<HardwareId, DeviceId>,
+    instances: OrdMap<InstanceId, Arc<Instance>>,
+    instances_by_key: OrdMap<KeyThumbprint, InstanceId>,
+    instances_by_device: OrdSet<(DeviceId, InstanceId)>,
+    authenticators: OrdMap<AuthenticatorId, Arc<Authenticator>>,
+    authenticators_by_user: OrdSet<(UserId, AuthenticatorId)>,
+    management: OrdMap<Fingerprint, Arc<ManagementCertificate>>,
+    management_by_device: OrdSet<(DeviceId, Fingerprint)>,
+    settings: Option<Arc<Settings>>,
 }
 
 impl Snapshot {
@@ -98,6 +108,15 @@ impl Snapshot {
             Change::PutEnrollmentToken(token) => self.enrollment_token(token.id).map(|known| known.version),
             Change::DeleteEnrollmentToken(id) => self.enrollment_token(*id).map(|known| known.version),
             Change::PutApiToken(token) => self.api_token(token.id).map(|known| known.version),
+            Change::PutInstance(instance) => self.instance(instance.id).map(|known| known.version),
+            Change::DeleteInstance(id) => self.instance(*id).map(|known| known.version),
+            Change::PutAuthenticator(authenticator) => self.authenticator(authenticator.id).map(|known| known.version),
+            Change::DeleteAuthenticator(id) => self.authenticator(*id).map(|known| known.version),
+            Change::PutManagementCertificate(certificate) => self
+                .management_certificate(&certificate.fingerprint)
+                .map(|known| known.version),
+            Change::DeleteManagementCertificate(id) => self.management_certificate(id).map(|known| known.version),
+            Change::PutSettings(_) => self.settings.as_ref().map(|known| known.version),
         }
     }
 }

@@ -1,7 +1,9 @@
 //! Does the directory do what the behaviours say? Commands go in, plans are applied, the picture is looked at.
 
+mod authenticators;
 mod enrolment;
 mod lifecycle;
+mod managed;
 mod people;
 mod random;
 mod reports;

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
-use crate::{ApiTokenId, DeviceId, EnrollmentTokenId, Revision, Timestamp, UserId};
+use crate::{ApiTokenId, DeviceId, EnrollmentTokenId, KeyThumbprint, Revision, Timestamp, UserId};
 
 /// SHA-256 of a secret of at least 128 random bits (no salt needed, none used).
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -23,6 +23,15 @@ pub struct EnrollmentToken {
     pub user: UserId,
     /// For a device that is already known (after it was activated again), else a new record is made.
     pub device: Option<DeviceId>,
+    /// Who let it be made.
+    #[serde(default)]
+    pub origin: TokenOrigin,
+    /// What the user had proved when it was made, if they made it themselves.
+    #[serde(default)]
+    pub factors: BTreeSet<Factor>,
+    /// The authenticator instance's key that alone can use it; any can where there is none.
+    #[serde(default)]
+    pub bound_to: Option<KeyThumbprint>,
     /// When it was made.
     pub created: Timestamp,
     /// From when on it no longer works.
@@ -31,6 +40,25 @@ pub struct EnrollmentToken {
     pub used: Option<Timestamp>,
     /// The revision in which the record last changed.
     pub version: Revision,
+}
+
+/// Something that a user proved in the terminal or a browser.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[expect(missing_docs, reason = "the names say it")]
+pub enum Factor {
+    Password,
+    Totp,
+}
+
+/// Who let an enrolment token be made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TokenOrigin {
+    /// An admin: it releases an enrolment that the user alone may not begin.
+    #[default]
+    Admin,
+    /// The user, who had signed in as the policies demand.
+    SignIn,
 }
 
 /// Opens the admin API as far as its scopes go.
@@ -74,7 +102,11 @@ pub enum Scope {
     TokensRead,
     TokensManage,
     LogsRead,
+    SettingsRead,
+    SettingsManage,
 }
+
+crate::words::serde_words!(Factor, "a factor", { Password = "password", Totp = "totp" });
 
 crate::words::serde_words!(Scope, "a scope", {
     UsersRead = "users.read",
@@ -89,4 +121,6 @@ crate::words::serde_words!(Scope, "a scope", {
     TokensRead = "tokens.read",
     TokensManage = "tokens.manage",
     LogsRead = "logs.read",
+    SettingsRead = "settings.read",
+    SettingsManage = "settings.manage",
 });

@@ -13,14 +13,15 @@ use pingora::proxy::Session;
 use pingora::{Error, ErrorType};
 use tower::ServiceExt;
 
-use crate::request::{Arrived, Asked, Denial, Site, deny};
+use crate::request::{Arrived, Asked, Denial, Shown, Site, deny, identify};
 use crate::world::World;
-use crate::{admin, auth};
+use crate::{admin, agents, auth};
 
 /// The gateway's own hosts.
 pub(crate) struct Hosts {
     auth: Router,
     admin: Router,
+    device: Router,
 }
 
 /// The largest body taken, in bytes.
@@ -35,6 +36,7 @@ impl Hosts {
         Self {
             auth: auth::router(world.clone()),
             admin: admin::router(world.clone()),
+            device: agents::device_router(world.clone()),
         }
     }
 
@@ -49,6 +51,7 @@ impl Hosts {
             request_id: &arrived.id,
             browser: false,
             sign_in: None,
+            nonce: None,
         };
         let Some(body) = read_body(session).await? else {
             world.record_own(arrived, &world.view(), Err(&Denial::BodyTooLarge));
@@ -67,6 +70,21 @@ impl Hosts {
                     request.extensions_mut().insert(Arc::new(caller));
                 }
                 &self.admin
+            }
+            Site::Device => {
+                let shown = Shown {
+                    certificate: arrived.connection.certificate.as_ref(),
+                    assertion: None,
+                };
+                match identify(shown, &view.directory, view.now) {
+                    Ok(identified) => request.extensions_mut().insert(Arc::new(identified)),
+                    Err(unidentified) => {
+                        world.record_own(arrived, &view, Err(&unidentified.denial));
+                        return deny(session, &unidentified.denial, &asked).await;
+                    }
+                };
+                world.record_own(arrived, &view, Ok(()));
+                &self.device
             }
             Site::Auth | Site::Application(_) => {
                 world.record_own(arrived, &view, Ok(()));

@@ -4,11 +4,14 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use certs::{Authority, BadAnchors, BadCrl, ForeignCrl, LoadError, Purpose};
+use certs::{Authority, BadAnchors, BadCrl, BadPem, ForeignCrl, LoadError, Purpose};
+use device_checks::attestation::{BadRoots, Roots};
+use device_checks::{Anchor, BadAnchor};
 use directory::Timestamp;
 use policies::{CacheLimits, Decider, LoadErrors, PolicyFile, PolicySet};
 
-use crate::config::{self, Config, ConfigErrors};
+use crate::config::{self, ClientAuthority, Config, ConfigErrors, KeyPairFiles};
+use crate::device_trust::{DeviceTrust, Manager};
 use crate::front::{Trust, TrustError};
 use crate::private_file::{self, PrivateFileError};
 use crate::setup::{Setup, SetupError};
@@ -48,8 +51,10 @@ pub(crate) enum LoadFailure {
         source: io::Error,
     },
     /// The CA of the device certificates cannot be used.
-    #[error("tls.device_certificate_authority: `{}`", file.display())]
+    #[error("{key}: `{}`", file.display())]
     Authority {
+        /// What the configuration calls it.
+        key: &'static str,
         /// Its certificate.
         file: PathBuf,
         /// Why.
@@ -65,6 +70,27 @@ pub(crate) enum LoadFailure {
         #[source]
         source: BadAnchors,
     },
+    /// A root of attestation cannot be used.
+    #[error("attestation.roots")]
+    Roots(#[source] BadRoots),
+    /// A file of certificates cannot be read.
+    #[error("expected certificates in PEM in `{}`", file.display())]
+    Certificates {
+        /// The file.
+        file: PathBuf,
+        /// Why.
+        #[source]
+        source: BadPem,
+    },
+    /// A management CA cannot be used.
+    #[error("management.authorities: `{}`", file.display())]
+    Manager {
+        /// The file.
+        file: PathBuf,
+        /// Why.
+        #[source]
+        source: BadAnchor,
+    },
     /// A CA's time has not come, or is over.
     #[error("the CA in `{}` is valid from {not_before} to {not_after} only", file.display())]
     OutOfTime {
@@ -76,7 +102,7 @@ pub(crate) enum LoadFailure {
         not_after: Timestamp,
     },
     /// A revocation list cannot be trusted.
-    #[error("tls.client_certificate_authorities: the revocation list `{}`", file.display())]
+    #[error("the revocation list `{}`", file.display())]
     Crl {
         /// The file.
         file: PathBuf,
@@ -110,7 +136,12 @@ pub(crate) enum LoadFailure {
 /// If anything is not as expected: the gateway then does not start, or goes on with what it had.
 pub(crate) fn load(config: &Path, now: Timestamp) -> Result<Loaded, LoadFailure> {
     let config = config::load(config)?;
-    let authority = load_authority(&config, now)?;
+    let authority = load_authority(
+        "tls.device_certificate_authority",
+        &config.tls.device_authority,
+        &config,
+        now,
+    )?;
     let mut anchors = vec![authority.certificate_der().to_vec()];
     for trusted in &config.tls.client_authorities {
         let file = &trusted.certificate;
@@ -121,20 +152,17 @@ pub(crate) fn load(config: &Path, now: Timestamp) -> Result<Loaded, LoadFailure>
         for anchor in found {
             check_time(file, anchor.not_before, anchor.not_after, now)?;
             check_demo(file, anchor.demo, &config)?;
-            if let Some(crl) = &trusted.crl {
-                let bytes = std::fs::read(crl).map_err(|source| unreadable(crl, source))?;
-                ForeignCrl::verify(&bytes, &anchor.der, now).map_err(|source| LoadFailure::Crl {
-                    file: crl.clone(),
-                    source,
-                })?;
-            }
+            load_crl(trusted, &anchor.der, now)?;
             anchors.push(anchor.der.to_vec());
         }
     }
     check_server_certificates(&config)?;
     let trust = Trust::load(&config, &anchors)?;
     Ok(Loaded {
-        setup: Setup::new(config)?,
+        setup: {
+            let devices = load_device_trust(&config, now)?;
+            Setup::new(config, devices)?
+        },
         trust,
         authority,
     })
@@ -176,10 +204,70 @@ pub(crate) fn read_policies(folder: &Path) -> Result<Vec<PolicyFile>, LoadFailur
     }
 }
 
-fn load_authority(config: &Config, now: Timestamp) -> Result<Authority, LoadFailure> {
-    let files = &config.tls.device_authority;
+/// Whom to believe about devices: roots of attestation, and the CAs of management certificates.
+fn load_device_trust(config: &Config, now: Timestamp) -> Result<DeviceTrust, LoadFailure> {
+    let mut roots = Vec::new();
+    for root in &config.attestation.roots {
+        for der in read_certificates(&root.certificate)? {
+            check_demo(&root.certificate, certs::is_demo(&der), config)?;
+            roots.push((der, root.class));
+        }
+    }
+    let roots = Roots::new(roots, config.attestation.denied.iter().copied()).map_err(LoadFailure::Roots)?;
+    let mut managers = Vec::new();
+    for authority in &config.management.authorities {
+        for der in read_certificates(&authority.certificate)? {
+            check_demo(&authority.certificate, certs::is_demo(&der), config)?;
+            let revoked = load_crl(authority, &der, now)?;
+            managers.push(manager(&authority.certificate, &der, revoked)?);
+        }
+    }
+    let own = config.management.own_authority.as_ref();
+    let own = own
+        .map(|files| load_authority("management.certificate_authority", files, config, now))
+        .transpose()?;
+    if let (Some(own), Some(files)) = (&own, &config.management.own_authority) {
+        managers.push(manager(&files.certificate, own.certificate_der(), None)?);
+    }
+    let sources = config.mdm_sources.as_slice().into();
+    Ok(DeviceTrust::new(sources, roots, managers, own, config.demo))
+}
+
+fn manager(file: &Path, der: &[u8], revoked: Option<ForeignCrl>) -> Result<Manager, LoadFailure> {
+    let anchor = Anchor::parse(der).map_err(|source| LoadFailure::Manager {
+        file: file.to_owned(),
+        source,
+    })?;
+    Ok(Manager { anchor, revoked })
+}
+
+/// The revocation list of somebody else's CA, verified once, here.
+fn load_crl(authority: &ClientAuthority, issuer: &[u8], now: Timestamp) -> Result<Option<ForeignCrl>, LoadFailure> {
+    let Some(crl) = &authority.crl else { return Ok(None) };
+    let bytes = std::fs::read(crl).map_err(|source| unreadable(crl, source))?;
+    let verified = ForeignCrl::verify(&bytes, issuer, now).map_err(|source| LoadFailure::Crl {
+        file: crl.clone(),
+        source,
+    })?;
+    Ok(Some(verified))
+}
+
+fn read_certificates(file: &Path) -> Result<Vec<Vec<u8>>, LoadFailure> {
+    certs::read_certificates(&read(file)?).map_err(|source| LoadFailure::Certificates {
+        file: file.to_owned(),
+        source,
+    })
+}
+
+fn load_authority(
+    name: &'static str,
+    files: &KeyPairFiles,
+    config: &Config,
+    now: Timestamp,
+) -> Result<Authority, LoadFailure> {
     let key = private_file::read(&files.key)?;
     let authority = Authority::load(&read(&files.certificate)?, &key).map_err(|source| LoadFailure::Authority {
+        key: name,
         file: files.certificate.clone(),
         source,
     })?;

@@ -1,12 +1,16 @@
 //! `latchkey`: the access gateway and its command line.
 
 mod admin;
+mod agents;
+mod api_error;
 mod auth;
 mod cli;
 mod clock;
 mod config;
 mod demo;
 mod demo_apps;
+mod device_trust;
+mod factors;
 mod front;
 mod hosts;
 mod jws;
@@ -14,6 +18,7 @@ mod live;
 mod load;
 mod lock;
 mod logs;
+mod nonces;
 mod operations;
 mod pages;
 mod polite;
@@ -24,6 +29,7 @@ mod reload;
 mod request;
 mod run;
 mod setup;
+mod sign_in;
 mod store;
 mod upstream;
 mod world;

@@ -23,8 +23,8 @@ use crate::hosts::Hosts;
 use crate::live::{Registration, Scope};
 use crate::logs::Chain;
 use crate::request::{
-    Arrival, Arrived, Asked, Decision, Denial, Fault, Permit, Record, Refused, Site, Verdict, View, decide, deny,
-    drop_nominated, fail, is_websocket, prepare, prepare_answer,
+    Arrival, Arrived, Asked, AssertedRequest, Decision, Denial, Fault, Permit, Presented, Record, Refused, Site,
+    Verdict, View, decide, deny, drop_nominated, fail, is_websocket, prepare, prepare_answer, present,
 };
 use crate::setup::Served;
 use crate::upstream::Upstreams;
@@ -130,18 +130,27 @@ impl ProxyHttp for Gateway {
     async fn request_filter(&self, session: &mut Session, context: &mut Context) -> pingora::Result<bool> {
         let connection = connection_of(session)?;
         let view = self.world.view();
-        let arrived = match arrive(session, &connection, &view) {
-            Ok(arrived) => Arc::new(arrived),
+        let mut arrived = match arrive(session, &connection, &view) {
+            Ok(arrived) => arrived,
             Err(refused) => return self.refuse(session, &view, &refused).await,
         };
+        let presented = self.present(session, &arrived, &view);
+        if let Ok(presented) = &presented {
+            arrived.presented.clone_from(presented);
+        }
+        let arrived = Arc::new(arrived);
         context.arrived = Some(arrived.clone());
         keep_alive(session, &view);
-        match arrived.site.clone() {
-            Site::Auth | Site::Admin => {
+        match (arrived.site.clone(), presented) {
+            (Site::Auth | Site::Admin | Site::Device, _) => {
                 self.hosts.serve(&self.world, session, &arrived).await?;
                 Ok(true)
             }
-            Site::Application(served) => self.judge(session, context, &arrived, &served, view).await,
+            (Site::Application(_), Err(denial)) => {
+                self.world.record(&arrived, &view, &Verdict::denied(denial.clone()));
+                self.answer_denial(session, &view, &arrived, &denial).await
+            }
+            (Site::Application(served), Ok(_)) => self.judge(session, context, &arrived, &served, view).await,
         }
     }
 
@@ -214,6 +223,7 @@ impl ProxyHttp for Gateway {
             request_id: &request_id,
             browser,
             sign_in: None,
+            nonce: None,
         };
         let unanswered = session.response_written().is_none();
         let (code, written) = match answer {
@@ -263,17 +273,47 @@ impl Gateway {
                 context.permit = Some(permit);
                 Ok(false)
             }
-            Err(denial) => {
-                let sign_in = sign_in(&view, arrived);
-                let asked = Asked {
-                    request_id: &arrived.id,
-                    browser: arrived.browser,
-                    sign_in: Some(&sign_in),
-                };
-                deny(session, &denial, &asked).await?;
-                Ok(true)
-            }
+            Err(denial) => self.answer_denial(session, &view, arrived, &denial).await,
         }
+    }
+
+    /// Verifies the assertion of a request to an application, where its path is not open to anybody.
+    fn present(&self, session: &Session, arrived: &Arrived, view: &View) -> Result<Option<Presented>, Denial> {
+        let Site::Application(served) = &arrived.site else {
+            return Ok(None);
+        };
+        if served.application.is_public(&arrived.matched_path) {
+            return Ok(None);
+        }
+        let url = format!("https://{}{}", arrived.authority, arrived.path);
+        let asked = AssertedRequest {
+            id: &arrived.id,
+            audience: &view.setup.auth_origin,
+            method: arrived.method.as_str(),
+            url: &url,
+            now: view.now,
+        };
+        let headers = &session.req_header().headers;
+        present(headers, &asked, &view.directory, &self.world.nonces)
+    }
+
+    async fn answer_denial(
+        &self,
+        session: &mut Session,
+        view: &View,
+        arrived: &Arrived,
+        denial: &Denial,
+    ) -> pingora::Result<bool> {
+        let sign_in = sign_in(view, arrived);
+        let nonce = matches!(denial, Denial::AssertionRefused).then(|| self.world.nonces.issue(view.now));
+        let asked = Asked {
+            request_id: &arrived.id,
+            browser: arrived.browser,
+            sign_in: Some(&sign_in),
+            nonce,
+        };
+        deny(session, denial, &asked).await?;
+        Ok(true)
     }
 
     /// Decides, registers the request as live if it may pass, and looks again: a change that came before the registration
@@ -352,6 +392,7 @@ impl Gateway {
             request_id: &refused.id,
             browser: refused.browser,
             sign_in: None,
+            nonce: None,
         };
         deny(session, &refused.denial, &asked).await?;
         Ok(true)

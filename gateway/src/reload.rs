@@ -128,6 +128,7 @@ impl Reloader {
         let files = pairs
             .chain(authorities.flatten())
             .chain(upstreams)
+            .chain(device_files(&setup.config))
             .chain([&self.config]);
         files.map(|file| (file.clone(), print(file))).collect()
     }
@@ -140,6 +141,20 @@ impl Reloader {
             .filter(|path| path.extension().is_some_and(|e| e == "cedar"));
         cedar.map(|file| (file.clone(), print(&file))).collect()
     }
+}
+
+/// The files that say whom to believe about devices.
+fn device_files(config: &Config) -> impl Iterator<Item = &PathBuf> {
+    let roots = config.attestation.roots.iter().map(|root| &root.certificate);
+    let own = config.management.own_authority.iter();
+    let authorities = config.management.authorities.iter();
+    roots
+        .chain(own.flat_map(|pair| [&pair.certificate, &pair.key]))
+        .chain(authorities.flat_map(|authority| {
+            [Some(&authority.certificate), authority.crl.as_ref()]
+                .into_iter()
+                .flatten()
+        }))
 }
 
 /// Files whose changes are taken over once they have come to rest: a file that is still being written may end where a

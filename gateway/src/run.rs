@@ -1,6 +1,7 @@
 //! How does the gateway start and stop? It reads everything, refuses what is not fit, and serves.
 
 use std::net::{SocketAddr, TcpListener};
+use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -8,7 +9,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use async_trait::async_trait;
-use directory::Touched;
+use directory::{Actor, ActorKind, Command, OrganizationId, Touched};
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use pingora::listeners::{L4BufferSettings, ListenerConfig, TcpSocketOptions};
 use pingora::server::configuration::{Opt, ServerConf};
@@ -18,8 +19,11 @@ use pingora::services::listening::Service;
 use tokio::sync::Notify;
 use tracing::{error, info};
 
+use crate::agents::{Attempts, ChallengeSigner, Challenges};
 use crate::clock::Clock;
 use crate::config::{Config, LogFormat};
+use crate::factors::hasher::Hasher;
+use crate::factors::throttle::Throttle;
 use crate::front::{Front, HandshakeLimits, Trust};
 use crate::hosts::Hosts;
 use crate::jws::{KeyError, TokenSigner};
@@ -27,11 +31,13 @@ use crate::live::LiveRequests;
 use crate::load::{LoadFailure, Loaded, load, load_policies};
 use crate::lock::{DataLock, LockError};
 use crate::logs::Chain;
+use crate::nonces::Nonces;
 use crate::operations::{self, Operations};
 use crate::private_file::{self, PrivateFileError};
 use crate::proxy::{Gate, Gateway};
 use crate::reload::Reloader;
 use crate::request::{DecisionLog, FactStore, Identities};
+use crate::sign_in::SignIns;
 use crate::store::{Directory, OpenError};
 use crate::upstream::{Upstreams, keepalive};
 use crate::world::World;
@@ -144,7 +150,9 @@ pub(crate) fn prepare(config: &Path) -> Result<Prepared, StartError> {
     let lock = lock_data(&setup.config)?;
     let directory = open_directory(&setup.config, &clock)?;
     let log = open_log(&setup.config)?;
-    let signer = load_signer(&setup.config.data_dir.join("assertion.key"))?;
+    let signer = load_key(&setup.config.data_dir.join("assertion.key"), TokenSigner::from_pem)?;
+    let challenge_signer = load_key(&setup.config.data_dir.join("challenge.key"), ChallengeSigner::from_pem)?;
+    found_organization(&directory)?;
     let metrics = PrometheusBuilder::new()
         .set_buckets(&BUCKETS)
         .and_then(PrometheusBuilder::install_recorder)
@@ -162,6 +170,17 @@ pub(crate) fn prepare(config: &Path) -> Result<Prepared, StartError> {
         live: LiveRequests::new(),
         log,
         clock,
+        sign_ins: SignIns {
+            hasher: Hasher::new(
+                std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN),
+                PASSWORDS_WAITING,
+            ),
+            throttle: Throttle::new(GUESSES_REMEMBERED),
+        },
+        nonces: Nonces::new(&rand::random()),
+        signer: challenge_signer,
+        challenges: Challenges::new(),
+        attempts: Attempts::default(),
         authority: Arc::new(authority),
         crl: auth::CrlCache::default(),
     };
@@ -298,25 +317,60 @@ fn open_log(config: &Config) -> Result<DecisionLog, StartError> {
     })
 }
 
-/// Reads the key that signs identities, or makes it the first time.
-fn load_signer(file: &Path) -> Result<TokenSigner, StartError> {
-    if file.exists() {
-        let pem = private_file::read(file)?;
-        return TokenSigner::from_pem(&pem).map_err(|source| StartError::Key {
+/// Reads a key that signs for the gateway, or makes it the first time.
+fn load_key<T>(file: &Path, read: impl Fn(&str) -> Result<T, KeyError>) -> Result<T, StartError> {
+    let pem = if file.exists() {
+        private_file::read(file)?
+    } else {
+        let pem = make_key();
+        private_file::write(file, &pem).map_err(|source| StartError::KeyWrite {
             file: file.to_owned(),
             source,
-        });
-    }
-    loop {
-        if let Some((signer, pem)) = TokenSigner::generate(&rand::random()) {
-            private_file::write(file, &pem).map_err(|source| StartError::KeyWrite {
-                file: file.to_owned(),
-                source,
-            })?;
-            return Ok(signer);
-        }
-    }
+        })?;
+        pem
+    };
+    read(&pem).map_err(|source| StartError::Key {
+        file: file.to_owned(),
+        source,
+    })
 }
+
+/// A new key; 32 random bytes in 2^32 are none.
+fn make_key() -> String {
+    std::iter::repeat_with(|| TokenSigner::generate(&rand::random()))
+        .flatten()
+        .next()
+        .map(|(_, pem)| pem)
+        .unwrap_or_default()
+}
+
+/// Gives the organisation its id, when the gateway starts for the first time.
+pub(crate) fn found_organization(directory: &Directory) -> Result<(), StartError> {
+    if directory.snapshot().settings().is_some() {
+        return Ok(());
+    }
+    let system = Actor {
+        kind: ActorKind::System,
+        id: "latchkey".to_owned(),
+        display_name: "latchkey".to_owned(),
+        address: None,
+    };
+    let found = Command::FoundOrganization(OrganizationId::from_random(rand::random()));
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let failed = |source: Box<dyn std::error::Error + Send + Sync>| StartError::Runtime {
+        what: "the organisation",
+        source,
+    };
+    let runtime = runtime.map_err(|error| failed(error.into()))?;
+    let founded = runtime.block_on(directory.submit(found, system, Vec::new()));
+    founded.map(drop).map_err(|error| failed(error.into()))
+}
+
+/// How many passwords may wait to be looked at.
+const PASSWORDS_WAITING: usize = 64;
+
+/// Of how many accounts, sources and pairs of them failed guesses are remembered.
+const GUESSES_REMEMBERED: u64 = 100_000;
 
 fn start_logging(config: &Config) {
     use tracing_subscriber::EnvFilter;

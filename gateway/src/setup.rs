@@ -5,7 +5,6 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use directory::{DeviceId, MdmReport, Snapshot, Timestamp};
 use pingora::protocols::tls::CaType;
 use pingora::utils::tls::WrappedX509;
 use policies::AppFacts;
@@ -13,6 +12,7 @@ use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 
 use crate::config::{Application, Config};
+use crate::device_trust::DeviceTrust;
 
 /// Numbers the pools of upstream connections: after a reload none is reused whose peer was verified by other CAs.
 static POOLS: AtomicU64 = AtomicU64::new(1);
@@ -21,8 +21,10 @@ static POOLS: AtomicU64 = AtomicU64::new(1);
 pub(crate) struct Setup {
     /// The configuration.
     pub(crate) config: Config,
-    /// The MDMs whose reports count.
-    pub(crate) mdm_sources: Arc<[String]>,
+    /// Whom the gateway believes about devices.
+    pub(crate) trust: Arc<DeviceTrust>,
+    /// Where devices renew certificates: `https://host` or `https://host:port`, where there is such a host.
+    pub(crate) device_origin: Option<String>,
     /// Where the auth host is: `https://host` or `https://host:port`.
     pub(crate) auth_origin: String,
     /// The zones of an address that lies in none.
@@ -71,7 +73,7 @@ impl Setup {
     ///
     /// # Errors
     /// If the CA file of an upstream does not hold CA certificates.
-    pub(crate) fn new(config: Config) -> Result<Self, SetupError> {
+    pub(crate) fn new(config: Config, trust: DeviceTrust) -> Result<Self, SetupError> {
         let mut served = HashMap::new();
         for application in config.applications() {
             let pool = POOLS.fetch_add(1, Ordering::Relaxed);
@@ -83,7 +85,8 @@ impl Setup {
         let auth_origin = origin(&config, config.hosts.auth.as_str());
         Ok(Self {
             auth_origin,
-            mdm_sources: config.mdm_sources.as_slice().into(),
+            device_origin: config.hosts.device.as_ref().map(|host| origin(&config, host.as_str())),
+            trust: Arc::new(trust),
             no_zones: Arc::new([]),
             served,
             config,
@@ -116,24 +119,6 @@ impl Served {
             pool,
         })
     }
-}
-
-/// The report that counts of those on a device: of a configured MDM, not over; one that says managed goes before one that
-/// does not, then the latest.
-pub(crate) fn counting_report<'a>(
-    sources: &[String],
-    directory: &'a Snapshot,
-    device: DeviceId,
-    now: Timestamp,
-) -> Option<&'a MdmReport> {
-    let configured = |report: &&MdmReport| sources.contains(&report.source);
-    let reports = directory
-        .reports_of_device(device)
-        .map(AsRef::as_ref)
-        .filter(configured);
-    reports
-        .filter(|report| now < report.ends)
-        .max_by_key(|report| (report.managed, report.at))
 }
 
 /// The origin of a host of the gateway (RFC 6454); the default port is left out.

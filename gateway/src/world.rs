@@ -8,13 +8,16 @@ use certs::Authority;
 use directory::Timestamp;
 use policies::Decider;
 
+use crate::agents::{Attempts, ChallengeSigner, Challenges};
 use crate::auth::CrlCache;
 use crate::clock::Clock;
 use crate::live::LiveRequests;
+use crate::nonces::Nonces;
 use crate::request::{
     Arrived, Decision, DecisionLog, Denial, FactStore, Identified, Identities, Issuing, Permit, Record, Verdict, View,
 };
 use crate::setup::Setup;
+use crate::sign_in::SignIns;
 use crate::store::Directory;
 
 /// The state of one running gateway.
@@ -35,6 +38,16 @@ pub(crate) struct World {
     pub(crate) log: DecisionLog,
     /// What time it is.
     pub(crate) clock: Arc<Clock>,
+    /// Who signs in, and who tries to.
+    pub(crate) sign_ins: SignIns,
+    /// Nonces for devices' signatures.
+    pub(crate) nonces: Nonces,
+    /// Signs what devices are asked and told.
+    pub(crate) signer: ChallengeSigner,
+    /// Challenges that wait for their answer.
+    pub(crate) challenges: Challenges,
+    /// Enrolments under way.
+    pub(crate) attempts: Attempts,
     /// Issues device certificates.
     pub(crate) authority: Arc<Authority>,
     /// The revocation list as last made.
@@ -91,15 +104,15 @@ impl World {
 
     fn write(&self, arrived: &Arrived, view: &View, verdict: &Verdict, since: Instant, cut: bool) {
         let granted = verdict.outcome.as_ref().ok().and_then(Permit::granted);
-        let (user, device, known) = match granted {
+        let (user, device, signals) = match granted {
             Some(granted) => {
                 let Identified { user, device, .. } = &granted.identified;
-                (Some(user), Some(device), Some(&granted.assessed.device))
+                (Some(user), Some(device), Some(&granted.assessed.signals))
             }
             None => (
                 verdict.asked.user.as_ref(),
                 verdict.asked.device.as_ref(),
-                verdict.asked.known.as_ref(),
+                verdict.asked.signals.as_ref(),
             ),
         };
         let policies = match &verdict.outcome {
@@ -112,7 +125,7 @@ impl World {
             device: device.map(|device| device.id),
             policies,
             cut,
-            signals: known.map(|known| &known.signals),
+            signals,
             ..outline(arrived, view, verdict.outcome.as_ref().map(drop), since)
         });
     }

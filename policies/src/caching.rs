@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crate::facts::{AccessRequest, Action, AppFacts, DeviceFacts, Proof, SessionFacts, UserFacts};
+use crate::organization::OrganizationRequest;
 use crate::reads::{Field, Reads};
 use crate::slice::Slice;
 use crate::{Age, Ages};
@@ -56,6 +57,15 @@ pub(crate) struct DecisionKey {
 
 impl People {
     pub(crate) fn of(request: &AccessRequest) -> Self {
+        let (user, device, session) = (&request.user, &request.device, &request.session);
+        Self {
+            user: Arc::clone(user),
+            device: device.clone(),
+            session: session.clone(),
+        }
+    }
+
+    pub(crate) fn of_organization(request: &OrganizationRequest) -> Self {
         let (user, device, session) = (&request.user, &request.device, &request.session);
         Self {
             user: Arc::clone(user),

@@ -9,8 +9,10 @@ use std::sync::Arc;
 use crate::caching::CacheLimits;
 use crate::decide::{Cause, Decider, Denied};
 use crate::facts::AccessRequest;
+use crate::organization::{OrganizationAction, OrganizationRequest};
 use crate::set::{PolicyId, PolicySet};
 
+use file::Asked;
 pub use file::Case;
 
 /// What became of a case.
@@ -49,6 +51,14 @@ pub enum BadCases {
         /// Its name.
         name: String,
     },
+    /// What a request says does not go together.
+    #[error("the case `{case}` names {problem}")]
+    Misplaced {
+        /// The case's name.
+        case: String,
+        /// What is there and should not be, or is not there and should be.
+        problem: &'static str,
+    },
 }
 
 /// Runs cases against the policies.
@@ -57,25 +67,53 @@ pub enum BadCases {
 /// Says what is wrong with the cases themselves.
 pub fn run(policies: &Arc<PolicySet>, json: &str) -> Result<Vec<CaseOutcome>, BadCases> {
     let decider = Decider::new(Arc::clone(policies), CacheLimits::default());
-    let requests = requests(json)?;
-    let outcome = |(case, request): (Case, AccessRequest)| CaseOutcome {
-        found: Verdict::of(decider.decide(&request).map(|permit| permit.policies().to_vec())),
+    let outcome = |(case, asked): (Case, Asked)| CaseOutcome {
+        found: Verdict::of(decided(&decider, &asked)),
         expected: case.verdict(),
         name: case.name,
     };
-    Ok(requests.into_iter().map(outcome).collect())
+    Ok(read(json)?.into_iter().map(outcome).collect())
 }
 
-/// The requests of a file of cases, by name.
+/// The requests to applications in a file of cases.
 ///
 /// # Errors
 /// Says what is wrong with the cases.
 pub fn requests(json: &str) -> Result<Vec<(Case, AccessRequest)>, BadCases> {
+    let of_access = |(case, asked)| match asked {
+        Asked::Access(request) => Some((case, request)),
+        Asked::Organization(..) => None,
+    };
+    Ok(read(json)?.into_iter().filter_map(of_access).collect())
+}
+
+/// The requests to the organisation in a file of cases.
+///
+/// # Errors
+/// Says what is wrong with the cases.
+pub fn organization_requests(json: &str) -> Result<Vec<(Case, OrganizationAction, OrganizationRequest)>, BadCases> {
+    let of_organization = |(case, asked)| match asked {
+        Asked::Access(_) => None,
+        Asked::Organization(action, request) => Some((case, action, request)),
+    };
+    Ok(read(json)?.into_iter().filter_map(of_organization).collect())
+}
+
+fn read(json: &str) -> Result<Vec<(Case, Asked)>, BadCases> {
     let file: file::Cases = serde_json::from_str(json)?;
     file.cases()
         .iter()
-        .map(|case| Ok((case.clone(), file.request(case)?)))
+        .map(|case| Ok((case.clone(), file.asked(case)?)))
         .collect()
+}
+
+fn decided(decider: &Decider, asked: &Asked) -> Result<Vec<PolicyId>, Denied> {
+    match asked {
+        Asked::Access(request) => decider.decide(request).map(|permit| permit.policies().to_vec()),
+        Asked::Organization(action, request) => decider
+            .decide_organization(action, request)
+            .map(|permit| permit.policies().to_vec()),
+    }
 }
 
 impl CaseOutcome {

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use cedar_policy::{Authorizer, Decision, Entities, Request, Response};
+use cedar_policy::{Authorizer, Context, Decision, Entities, Request, Response};
 use directory::{DeviceId, Revision, SessionId, Timestamp, UserId};
 use quick_cache::sync::Cache;
 
@@ -11,6 +11,7 @@ use crate::caching::{CacheLimits, DecisionKey, People, Target};
 use crate::context;
 use crate::entities::BadFacts;
 use crate::facts::AccessRequest;
+use crate::organization::OrganizationAction;
 use crate::set::{PolicyId, PolicySet, PolicyVersion};
 use crate::slice::Slice;
 
@@ -19,6 +20,7 @@ use crate::slice::Slice;
 pub struct Decider {
     policies: Arc<PolicySet>,
     slices: Cache<Target, Arc<Slice>>,
+    organization: Cache<&'static str, Arc<Slice>>,
     entities: Cache<People, Arc<Entities>>,
     decisions: Cache<DecisionKey, Outcome>,
 }
@@ -86,6 +88,7 @@ impl Decider {
         Self {
             policies,
             slices: Cache::new(MOST_SLICES),
+            organization: Cache::new(MOST_ORGANIZATION_SLICES),
             entities: Cache::new(limits.people),
             decisions: Cache::new(limits.decisions),
         }
@@ -125,10 +128,15 @@ impl Decider {
 
     fn asked(&self, request: &AccessRequest, slice: &Slice) -> Result<Outcome, BadFacts> {
         let context = context::of_access(request, &slice.reads)?;
+        self.ask(People::of(request), slice, context)
+    }
+
+    /// Asks the policies of a slice.
+    pub(crate) fn ask(&self, people: People, slice: &Slice, context: Context) -> Result<Outcome, BadFacts> {
         let (action, resource) = (slice.action.clone(), slice.resource.clone());
-        let question = Request::new(request.user.uid(), action, resource, context, None)
+        let question = Request::new(people.user.uid(), action, resource, context, None)
             .map_err(|source| BadFacts::new("request", source))?;
-        let entities = self.entities(request)?.as_ref().clone();
+        let entities = self.entities(people)?.as_ref().clone();
         let entities = entities
             .add_entities(slice.entities.iter().cloned(), None)
             .map_err(|source| BadFacts::new("request", source))?;
@@ -146,8 +154,17 @@ impl Decider {
         Ok(slice)
     }
 
-    fn entities(&self, request: &AccessRequest) -> Result<Arc<Entities>, BadFacts> {
-        let people = People::of(request);
+    /// The policies that can matter to an action on the organisation.
+    pub(crate) fn organization_slice(&self, action: &OrganizationAction) -> Result<Arc<Slice>, BadFacts> {
+        if let Some(slice) = self.organization.get(action.as_str()) {
+            return Ok(slice);
+        }
+        let slice = Arc::new(self.policies.organization_slice(action)?);
+        self.organization.insert(action.as_str(), Arc::clone(&slice));
+        Ok(slice)
+    }
+
+    fn entities(&self, people: People) -> Result<Arc<Entities>, BadFacts> {
         if let Some(entities) = self.entities.get(&people) {
             return Ok(entities);
         }
@@ -157,12 +174,7 @@ impl Decider {
     }
 
     fn permit(&self, request: &AccessRequest, slice: &Slice, policies: Arc<[PolicyId]>) -> Permit {
-        let versions = Versions {
-            user: (request.user.id, request.user.version),
-            device: request.device.as_ref().map(|device| (device.id, device.version)),
-            session: request.session.as_ref().map(|session| (session.id, session.generation)),
-            policies: self.policies.version().clone(),
-        };
+        let versions = People::of(request).versions(self.policies.version());
         let by_age = slice.reads.next_change(&request.ages, request.now);
         Permit {
             policies,
@@ -190,7 +202,8 @@ impl Permit {
 }
 
 impl Denied {
-    fn not_evaluated() -> Self {
+    /// The refusal of a request that could not be put to the policies.
+    pub(crate) fn not_evaluated() -> Self {
         Self::failed(Vec::new())
     }
 
@@ -237,6 +250,16 @@ impl People {
             entities.push(session.entity()?);
         }
         Entities::from_entities(entities, None).map_err(|source| BadFacts::new("request", source))
+    }
+
+    /// What a decision about them by these policies is made from.
+    pub(crate) fn versions(&self, policies: &PolicyVersion) -> Versions {
+        Versions {
+            user: (self.user.id, self.user.version),
+            device: self.device.as_ref().map(|device| (device.id, device.version)),
+            session: self.session.as_ref().map(|session| (session.id, session.generation)),
+            policies: policies.clone(),
+        }
     }
 }
 
@@ -301,6 +324,9 @@ const FAILED: &str = "A policy could not be evaluated. Please tell your administ
 
 /// Applications times actions, generously.
 const MOST_SLICES: usize = 10_000;
+
+/// The actions on the organisation, generously.
+const MOST_ORGANIZATION_SLICES: usize = 16;
 
 #[cfg(test)]
 mod tests {

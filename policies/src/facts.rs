@@ -49,10 +49,19 @@ pub struct UserFacts {
     pub email: String,
     /// The names of all groups the user is in, groups of groups included.
     pub groups: BTreeSet<String>,
-    /// Directory attributes: `principal.getTag("costCenter")`.
+    /// Directory attributes: `principal.getTag("costCenter")`; and the factors held, see [`HeldFactor::tag`].
     pub tags: BTreeMap<String, BTreeSet<String>>,
     /// The latest revision that changed any of this.
     pub version: Revision,
+}
+
+/// A factor that a user has set up, whether or not it was used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[expect(missing_docs, reason = "the names say it")]
+pub enum HeldFactor {
+    Password,
+    Totp,
+    Fastpass,
 }
 
 /// A device as policies see one; absent never satisfies.
@@ -138,7 +147,7 @@ pub struct FactorUse {
 }
 
 /// A kind of authenticator.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
 #[expect(missing_docs, reason = "the names say it")]
 pub enum FactorMethod {
@@ -231,6 +240,35 @@ impl Action {
     }
 }
 
+impl HeldFactor {
+    /// The word policies look for: `principal.getTag("factors").contains("totp")`.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Password => "password",
+            Self::Totp => "totp",
+            Self::Fastpass => "fastpass",
+        }
+    }
+
+    /// Writes the factors held into a user's tags, over whatever stood there: no directory attribute passes for them.
+    pub fn tag(tags: &mut BTreeMap<String, BTreeSet<String>>, held: &BTreeSet<Self>) {
+        let second = held.iter().any(|factor| factor.stands_beside_a_password());
+        let words = held
+            .iter()
+            .map(|factor| factor.as_str())
+            .chain(second.then_some(SECOND));
+        tags.insert(FACTORS_TAG.to_owned(), words.map(str::to_owned).collect());
+    }
+
+    /// Whether it can be asked for after a password, on any machine.
+    const fn stands_beside_a_password(self) -> bool {
+        match self {
+            Self::Totp => true,
+            Self::Password | Self::Fastpass => false,
+        }
+    }
+}
+
 impl FactorMethod {
     /// The name policies use: `Method::"fastpass"`.
     pub const fn as_str(self) -> &'static str {
@@ -290,9 +328,43 @@ pub(crate) fn version_parts(version: OsVersion) -> [(&'static str, u32); 3] {
     ]
 }
 
+/// The tag of a user that says which factors they hold: `password`, `totp`, `fastpass`, and `second` with one that can be
+/// used beside a password. The gateway alone sets it.
+pub const FACTORS_TAG: &str = "factors";
+
+const SECOND: &str = "second";
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_factors_held_replace_whatever_the_directory_says_of_them() {
+        let words = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect::<BTreeSet<_>>();
+        let directory = BTreeMap::from([
+            (FACTORS_TAG.to_owned(), words(&["second"])),
+            ("costCenter".to_owned(), words(&["42"])),
+        ]);
+        for (held, expected) in [
+            (vec![], words(&[])),
+            (vec![HeldFactor::Password], words(&["password"])),
+            (
+                vec![HeldFactor::Password, HeldFactor::Fastpass],
+                words(&["password", "fastpass"]),
+            ),
+            (
+                vec![HeldFactor::Password, HeldFactor::Totp],
+                words(&["password", "totp", "second"]),
+            ),
+        ] {
+            let mut tags = directory.clone();
+
+            HeldFactor::tag(&mut tags, &held.into_iter().collect());
+
+            assert_eq!(tags[FACTORS_TAG], expected);
+            assert_eq!(tags["costCenter"], words(&["42"]));
+        }
+    }
 
     #[test]
     fn a_method_is_the_action_that_policies_expect() {

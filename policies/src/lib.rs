@@ -1,7 +1,8 @@
 //! May this user, on this device, do this to that application? The Cedar schema, the policies and the decision; pure.
 //!
 //! [`PolicySet::load`] reads and validates policy files, [`Decider::decide`] answers [`AccessRequest`]s, and only it can
-//! make a [`Permit`]. [`PolicySet::assure`] says which assurance levels a device belongs to.
+//! make a [`Permit`]. [`Decider::decide_organization`] answers whether somebody may sign in, stay, enrol a device or change a
+//! factor, and only it can make an [`OrganizationPermit`]. [`PolicySet::assure`] says which assurance levels a device belongs to.
 
 mod ages;
 mod assure;
@@ -10,10 +11,12 @@ pub mod cases;
 mod check;
 mod context;
 mod decide;
+mod device_conditions;
 mod entities;
 mod facts;
 mod findings;
 mod load;
+mod organization;
 mod reads;
 pub mod reference;
 mod schema;
@@ -27,8 +30,10 @@ pub use caching::CacheLimits;
 pub use check::{Report, SliceReport};
 pub use decide::{Cause, Decider, Denied, Permit, Reason, Versions};
 pub use facts::{
-    AccessRequest, Action, AppFacts, DeviceFacts, FactorMethod, FactorUse, Proof, RequestFacts, SessionFacts, UserFacts,
+    AccessRequest, Action, AppFacts, DeviceFacts, FACTORS_TAG, FactorMethod, FactorUse, HeldFactor, Proof,
+    RequestFacts, SessionFacts, UserFacts,
 };
 pub use findings::{Finding, LoadErrors, Problem};
 pub use load::PolicyFile;
+pub use organization::{Candidate, OrganizationAction, OrganizationPermit, OrganizationRequest, Registration};
 pub use set::{PolicyId, PolicySet, PolicyVersion, SHIPPED};

@@ -21,6 +21,8 @@ pub(crate) enum Field {
     Age(Age),
     Authenticator,
     Device,
+    /// The session's device: its FastPass factor, or the device whose key made it.
+    DeviceOfSession,
     Host,
     Ip,
     Method,
@@ -208,6 +210,10 @@ impl Reads {
 
     /// Notes that a part of the context is read for more than a comparison with a literal.
     fn value(&mut self, path: &[&str]) {
+        if let ["session"] = path {
+            // Whatever is then done with the session, its device may be part of it.
+            self.fields.insert(Field::DeviceOfSession);
+        }
         if let Some(age) = age_at(path) {
             self.uncached.insert(Uncached::AgeWithoutLiteral(age));
         } else if let Some(field) = text_at(path) {
@@ -222,8 +228,13 @@ impl Reads {
 
     /// Notes that a part of the context must be there.
     fn presence(&mut self, path: &[&str]) {
+        if let ["session", "device" | "origin", ..] = path {
+            self.fields.insert(Field::DeviceOfSession);
+        }
         let field = match path {
             ["age"] | ["request"] => return self.give_up(),
+            // What an organisation's action brings beside these is always there, and never brought to an application.
+            ["adminToken" | "knownHardware" | "lostTrustBefore" | "attested" | "asStrongAsStrongest"] => return,
             ["authenticator", ..] => Some(Field::Authenticator),
             ["device", ..] => Some(Field::Device),
             ["proof", ..] => Some(Field::Proof),
@@ -271,10 +282,13 @@ impl fmt::Display for TextField {
     }
 }
 
-/// The names after `context`, if the expression is a part of the context.
+/// The names after `context`, or after `context.access`, if the expression is a part of the context.
 fn context_path(expression: &Expr) -> Option<Vec<&str>> {
     match expression {
         Expr::Var(Var::Context) => Some(Vec::new()),
+        Expr::GetAttr { expr, attr } if attr.as_str() == "access" && matches!(**expr, Expr::Var(Var::Context)) => {
+            Some(Vec::new())
+        }
         Expr::GetAttr { expr, attr } => {
             let mut path = context_path(expr)?;
             path.push(attr.as_str());
@@ -396,6 +410,40 @@ mod tests {
                 .uncached()
                 .is_empty()
         );
+    }
+
+    #[test]
+    fn what_the_organizations_actions_nest_is_read_like_what_stands_at_the_top() {
+        let nested = reads(
+            "context.access has session && context.access.session.factorCount >= 2 && context.adminToken
+             && context.access.age has knowledge && context.access.age.knowledge < 300",
+        );
+
+        assert_eq!(nested.lines()[&Age::Knowledge], BTreeSet::from([300]));
+        assert!(nested.uncached().is_empty());
+        assert!(nested.needs(Field::Session) && !nested.needs(Field::Device));
+        assert!(reads("context.access == context.access").needs(Field::Device));
+    }
+
+    #[test]
+    fn a_session_that_is_taken_as_a_whole_may_be_read_for_its_device() {
+        for (condition, reads_device) in [
+            ("context.session has device", true),
+            ("context.session.device.userVerified", true),
+            ("context.session.origin == context.device", true),
+            (
+                "(if context has session then context.session else context.session).device.userVerified",
+                true,
+            ),
+            ("context has session && context.session.factorCount >= 2", false),
+            ("context.session has otp", false),
+        ] {
+            assert_eq!(
+                reads(condition).needs(Field::DeviceOfSession),
+                reads_device,
+                "{condition}"
+            );
+        }
     }
 
     fn reads(condition: &str) -> Reads {

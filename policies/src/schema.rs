@@ -55,6 +55,7 @@ types! {
     Group = "Group",
     KeyStore = "KeyStore",
     Method = "Method",
+    Organization = "Organization",
     Ownership = "Ownership",
     Platform = "Platform",
     Session = "Session",

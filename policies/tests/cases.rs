@@ -1,6 +1,7 @@
 //! Do the policies decide every case in `cases/` as it says, and do the two ways to decide agree on it?
 //!
-//! R-01, R-02, R-04, R-05, R-07, S-05, S-10, S-13, X-09, X-10, X-16: the cases name what they show.
+//! E-04, E-05, E-07, R-01, R-02, R-04, R-05, R-07, R-08, S-05, S-10, S-13, X-09, X-10, X-12, X-16: the cases name what they
+//! show; those of enrolment, R-08 and X-12 as far as the policies go.
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
@@ -38,6 +39,14 @@ fn every_case_is_decided_alike_by_a_slice_and_by_the_whole_set() {
 
             assert_eq!(sliced, whole, "{}", case.name);
         }
+        for (case, action, request) in cases::organization_requests(&read(&file)).unwrap() {
+            let question = Question::of_organization(&action, &request).unwrap();
+            let whole = question.ask(&policies).map(|ids| ids.to_vec());
+
+            let sliced = decider.decide_organization(&action, &request);
+
+            assert_eq!(sliced.map(|permit| permit.policies().to_vec()), whole, "{}", case.name);
+        }
     }
 }
 
@@ -66,6 +75,34 @@ fn a_case_about_an_unknown_thing_is_refused_by_name() {
         error.to_string(),
         "the case `who` speaks of the user `mallory`, which is not in the file"
     );
+}
+
+#[test]
+fn a_case_that_mixes_applications_and_the_organization_is_refused_and_says_what_is_wrong() {
+    for (request, problem) in [
+        (r#"{ "user": "eve" }"#, "no application"),
+        (
+            r#"{ "user": "eve", "app": "wiki", "action": "createSession" }"#,
+            "an application, which that action is not about",
+        ),
+        (
+            r#"{ "user": "eve", "action": "createSession", "adminToken": true }"#,
+            "a fact of `registerDevice`",
+        ),
+        (
+            r#"{ "user": "eve", "app": "wiki", "asStrongAsStrongest": true }"#,
+            "a fact of `manageAuthenticator`",
+        ),
+    ] {
+        let file = format!(
+            r#"{{ "users": {{ "eve": {{}} }}, "applications": {{ "wiki": {{}} }}, "cases": [
+                {{ "name": "mixed", "request": {request}, "decision": "deny" }} ] }}"#
+        );
+
+        let error = cases::run(&policies_for(Path::new("shipped")), &file).unwrap_err();
+
+        assert_eq!(error.to_string(), format!("the case `mixed` names {problem}"));
+    }
 }
 
 fn case_files() -> Vec<PathBuf> {

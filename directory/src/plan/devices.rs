@@ -75,6 +75,7 @@ impl<'a> Draft<'a> {
         for certificate in snapshot.certificates_of_device(id) {
             self.end_certificate(certificate, RevocationReason::CessationOfOperation);
         }
+        self.unbind_management(device);
         for report in snapshot.reports_of_device(id) {
             self.changes.push(Change::DeleteReport {
                 device: id,
@@ -117,6 +118,16 @@ impl<'a> Draft<'a> {
                 .enrollment_tokens_of_device(id)
                 .map(|token| Change::DeleteEnrollmentToken(token.id)),
         );
+        self.changes.extend(
+            snapshot
+                .instances_of_device(id)
+                .map(|instance| Change::DeleteInstance(instance.id)),
+        );
+        self.changes.extend(
+            snapshot
+                .management_of_device(id)
+                .map(|certificate| Change::DeleteManagementCertificate(certificate.fingerprint)),
+        );
         Ok(())
     }
 
@@ -129,7 +140,7 @@ impl<'a> Draft<'a> {
 
     /// Gives the device's record a new version because something that hangs on it changes.
     pub(super) fn touch_device(&mut self, device: &Device) {
-        self.changes.push(Change::PutDevice(Box::new(device.clone())));
+        self.put_unless_there(Change::PutDevice(Box::new(device.clone())));
     }
 
     /// Ends an enrolment unless it has ended; says whether it had not.
@@ -175,7 +186,12 @@ impl<'a> Draft<'a> {
         let generation = enrollment.generation.saturating_add(interrupted);
         let user = user_target(self.snapshot, enrollment.user);
         let device = device_target(self.snapshot, enrollment.device);
-        self.event(event_type, [Target::from(enrollment), user, device]);
+        for _ in &enrollment.methods {
+            self.event(event_type, [Target::from(enrollment), user.clone(), device.clone()]);
+        }
+        if let Some(user) = self.snapshot.user(enrollment.user) {
+            self.touch_user(user);
+        }
         self.changes.push(Change::PutEnrollment(Box::new(Enrollment {
             state,
             generation,

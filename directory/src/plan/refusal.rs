@@ -1,6 +1,6 @@
 //! Why is a command refused?
 
-use crate::{Event, IllegalTransition, TargetKind};
+use crate::{Event, Factor, IllegalTransition, TargetKind};
 
 /// A command that changes nothing.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -49,6 +49,47 @@ pub enum Refusal {
     /// The enrolment token is for another device.
     #[error("the enrolment token is for another device")]
     TokenForOtherDevice,
+    /// The enrolment token is for another authenticator instance.
+    #[error("the enrolment token is for another authenticator")]
+    TokenForOtherInstance,
+    /// The device turned out to be another one meanwhile.
+    #[error("another enrolment of this device came first")]
+    DeviceChanged,
+    /// The instance's key is known on another machine than the one that shows it.
+    #[error("the authenticator's key belongs to another device")]
+    InstanceElsewhere,
+    /// The key does not live in proved hardware, and has to.
+    #[error("expected a key that is proved to live in the device's hardware")]
+    HardwareRequired,
+    /// There is no user-verification key, and there has to be one.
+    #[error("expected a user-verification key: choose a PIN")]
+    UserVerificationRequired,
+    /// The enrolment has ended or is suspended.
+    #[error("the account on this device is not active")]
+    EnrollmentNotActive,
+    /// The enrolment is so old that the device has to enrol again.
+    #[error("the enrolment is too old to be renewed: enrol the device again")]
+    EnrollmentTooOld,
+    /// A renewal is for the same key.
+    #[error("expected a request by the enrolled key: a new key is a new enrolment")]
+    OtherKey,
+    /// The certificate is not live.
+    #[error("the certificate is revoked, on hold or over")]
+    CertificateNotLive,
+    /// The password was changed meanwhile.
+    #[error("the password was changed meanwhile")]
+    PasswordChanged,
+    /// The code was used already.
+    #[error("the code was used already")]
+    CodeUsed,
+    /// A factor was not proved; nothing but this line comes of it.
+    #[error("{factor}: {reason}")]
+    NotAuthenticated {
+        /// Which factor.
+        factor: Factor,
+        /// Why.
+        reason: &'static str,
+    },
     /// The key is enrolled already, or was.
     #[error("the key is or was enrolled already; a new enrolment takes a new key")]
     KeyKnown,
@@ -82,6 +123,10 @@ impl Refusal {
             TargetKind::Certificate => "certificate",
             TargetKind::EnrollmentToken => "enrolment token",
             TargetKind::ApiToken => "API token",
+            TargetKind::Authenticator => "authenticator",
+            TargetKind::Instance => "authenticator instance",
+            TargetKind::ManagementCertificate => "management certificate",
+            TargetKind::Organization => "organisation",
         };
         Self::NotFound {
             what,

@@ -1,8 +1,9 @@
 //! How does the System Log name what a command is about?
 
 use crate::{
-    ApiToken, ApiTokenId, Certificate, Command, Device, DeviceId, Enroll, Enrollment, EnrollmentToken, Fingerprint,
-    Group, GroupId, NewApiToken, NewDevice, NewEnrollmentToken, NewGroup, NewUser, Snapshot, Target, TargetKind, User,
+    ApiToken, ApiTokenId, Authenticator, AuthenticatorId, Certificate, Command, Device, DeviceId, Enroll, Enrollment,
+    EnrollmentId, EnrollmentToken, Fingerprint, Group, GroupId, ManagementCertificate, NewApiToken, NewDevice,
+    NewEnrollmentToken, NewGroup, NewManagementCertificate, NewUser, Settings, Snapshot, Target, TargetKind, User,
     UserId,
 };
 
@@ -34,6 +35,24 @@ pub(super) fn of_command(snapshot: &Snapshot, command: &Command) -> Vec<Target> 
         Command::ReportDevice(report) => vec![device_target(snapshot, report.device)],
         Command::CreateEnrollmentToken(new) => vec![new.into(), user_target(snapshot, new.user)],
         Command::Enroll(enroll) => of_enroll(snapshot, enroll),
+        Command::EndEnrollment(id) => enrollment_targets(snapshot, *id),
+        Command::TakeAnswer(answer) => enrollment_targets(snapshot, answer.enrollment),
+        Command::IssueManagement { device, certificate } => {
+            vec![Target::from(certificate), device_target(snapshot, *device)]
+        }
+        Command::RevokeManagement(fingerprint) => vec![nameless(TargetKind::ManagementCertificate, fingerprint)],
+        Command::RenewCertificate(renew) => vec![certificate_target(snapshot, &renew.shown)],
+        Command::SetPassword { user, .. } | Command::SetTotp { user, .. } => vec![user_target(snapshot, *user)],
+        Command::UseTotp { authenticator, .. }
+        | Command::RehashPassword { authenticator, .. }
+        | Command::RemoveAuthenticator(authenticator) => authenticator_targets(snapshot, *authenticator),
+        Command::RecordFailure { user, .. } => user.map(|user| user_target(snapshot, user)).into_iter().collect(),
+        Command::FoundOrganization(id) => vec![nameless(TargetKind::Organization, id)],
+        Command::UpdateFastPass(_) => snapshot
+            .settings()
+            .map(|settings| Target::from(&**settings))
+            .into_iter()
+            .collect(),
         Command::RevokeCertificate { fingerprint, .. }
         | Command::HoldCertificate(fingerprint)
         | Command::ReleaseCertificate(fingerprint) => vec![certificate_target(snapshot, fingerprint)],
@@ -48,6 +67,27 @@ fn of_enroll(snapshot: &Snapshot, enroll: &Enroll) -> Vec<Target> {
         Some(token) => vec![device, user_target(snapshot, token.user), Target::from(&**token)],
         None => vec![device],
     }
+}
+
+fn enrollment_targets(snapshot: &Snapshot, id: EnrollmentId) -> Vec<Target> {
+    snapshot.enrollment(id).map_or_else(
+        || vec![nameless(TargetKind::Enrollment, id)],
+        |enrollment| {
+            let (user, device) = (enrollment.user, enrollment.device);
+            vec![
+                Target::from(&**enrollment),
+                user_target(snapshot, user),
+                device_target(snapshot, device),
+            ]
+        },
+    )
+}
+
+fn authenticator_targets(snapshot: &Snapshot, id: AuthenticatorId) -> Vec<Target> {
+    snapshot.authenticator(id).map_or_else(
+        || vec![nameless(TargetKind::Authenticator, id)],
+        |known| vec![Target::from(&**known), user_target(snapshot, known.user)],
+    )
 }
 
 pub(super) fn user_target(snapshot: &Snapshot, id: UserId) -> Target {
@@ -90,6 +130,16 @@ fn nameless(kind: TargetKind, id: impl ToString) -> Target {
     }
 }
 
+impl From<&Authenticator> for Target {
+    fn from(authenticator: &Authenticator) -> Self {
+        Self {
+            id: authenticator.id.to_string(),
+            kind: TargetKind::Authenticator,
+            display_name: authenticator.kind.as_str().to_owned(),
+        }
+    }
+}
+
 macro_rules! target {
     ($($record:ident: $kind:ident, $id:ident, $display_name:ident;)+) => {
         $(impl From<&$record> for Target {
@@ -116,5 +166,8 @@ target! {
     EnrollmentToken: EnrollmentToken, id, id;
     NewEnrollmentToken: EnrollmentToken, id, id;
     ApiToken: ApiToken, id, name;
+    ManagementCertificate: ManagementCertificate, fingerprint, serial;
+    NewManagementCertificate: ManagementCertificate, fingerprint, serial;
+    Settings: Organization, organization, organization;
     NewApiToken: ApiToken, id, name;
 }

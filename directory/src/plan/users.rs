@@ -76,6 +76,9 @@ impl<'a> Draft<'a> {
         for token in snapshot.enrollment_tokens_of_user(id) {
             self.changes.push(Change::DeleteEnrollmentToken(token.id));
         }
+        for authenticator in snapshot.authenticators_of_user(id) {
+            self.changes.push(Change::DeleteAuthenticator(authenticator.id));
+        }
         let mut devices = Vec::new();
         for enrollment in snapshot.enrollments_of_user(id) {
             if self.end_enrollment(enrollment) && !devices.contains(&enrollment.device) {

@@ -52,6 +52,11 @@ pub(super) fn email(field: &'static str, text: &str) -> Result<(), Refusal> {
 /// What policies read of a user by name.
 pub(super) fn user_tags(field: &'static str, tags: &BTreeMap<String, BTreeSet<String>>) -> Result<(), Refusal> {
     check(tags.len() <= MOST_TAGS, field, "at most 100 tags")?;
+    check(
+        !tags.contains_key(FACTORS_TAG),
+        field,
+        "tags other than `factors`, which the gateway sets itself",
+    )?;
     for (key, values) in tags {
         name(field, key)?;
         check(values.len() <= MOST_TAGS, field, "at most 100 values for each tag")?;
@@ -87,6 +92,9 @@ fn is_short_and_clean(text: &str) -> bool {
 }
 
 const MOST_TAGS: usize = 100;
+
+/// The user tag that says which factors a user has.
+const FACTORS_TAG: &str = "factors";
 
 #[cfg(test)]
 mod tests {

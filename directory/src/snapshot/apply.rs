@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use crate::{
-    ApiToken, Certificate, CertificateState, Change, Device, DeviceId, Enrollment, EnrollmentId, EnrollmentToken,
-    EnrollmentTokenId, Group, GroupId, Snapshot, User, UserId,
+    ApiToken, Authenticator, AuthenticatorId, Certificate, CertificateState, Change, Device, DeviceId, Enrollment,
+    EnrollmentId, EnrollmentToken, EnrollmentTokenId, Fingerprint, Group, GroupId, Instance, InstanceId,
+    ManagementCertificate, Snapshot, User, UserId,
 };
 
 impl Snapshot {
@@ -30,6 +31,13 @@ impl Snapshot {
             Change::PutEnrollmentToken(token) => self.put_enrollment_token(token),
             Change::DeleteEnrollmentToken(id) => self.remove_enrollment_token(*id),
             Change::PutApiToken(token) => self.put_api_token(token),
+            Change::PutInstance(instance) => self.put_instance(instance),
+            Change::DeleteInstance(id) => self.remove_instance(*id),
+            Change::PutAuthenticator(authenticator) => self.put_authenticator(authenticator),
+            Change::DeleteAuthenticator(id) => self.remove_authenticator(*id),
+            Change::PutManagementCertificate(certificate) => self.put_management(certificate),
+            Change::DeleteManagementCertificate(id) => self.remove_management(id),
+            Change::PutSettings(settings) => self.settings = Some(Arc::new((**settings).clone())),
         }
     }
 
@@ -72,12 +80,18 @@ impl Snapshot {
     fn put_device(&mut self, device: &Device) {
         self.remove_device(device.id);
         self.devices_by_name.insert((device.name.clone(), device.id));
+        if let Some(hardware) = &device.hardware {
+            self.devices_by_hardware.insert(hardware.id, device.id);
+        }
         self.devices.insert(device.id, Arc::new(device.clone()));
     }
 
     fn remove_device(&mut self, id: DeviceId) {
         let Some(old) = self.devices.remove(&id) else { return };
         self.devices_by_name.remove(&(old.name.clone(), id));
+        if let Some(hardware) = &old.hardware {
+            self.devices_by_hardware.remove(&hardware.id);
+        }
     }
 
     fn put_enrollment(&mut self, enrollment: &Enrollment) {
@@ -85,6 +99,10 @@ impl Snapshot {
         self.enrollments_by_device.insert((enrollment.device, enrollment.id));
         self.enrollments_by_user.insert((enrollment.user, enrollment.id));
         self.enrollments_by_key.insert(enrollment.key, enrollment.id);
+        if let Some(verification) = &enrollment.verification {
+            self.enrollments_by_key
+                .insert(verification.key.thumbprint(), enrollment.id);
+        }
         self.enrollments.insert(enrollment.id, Arc::new(enrollment.clone()));
     }
 
@@ -95,6 +113,9 @@ impl Snapshot {
         self.enrollments_by_device.remove(&(old.device, id));
         self.enrollments_by_user.remove(&(old.user, id));
         self.enrollments_by_key.remove(&old.key);
+        if let Some(verification) = &old.verification {
+            self.enrollments_by_key.remove(&verification.key.thumbprint());
+        }
     }
 
     /// A certificate is never taken away, and of what the indexes hold only its state can change.
@@ -131,6 +152,47 @@ impl Snapshot {
         if let Some(device) = old.device {
             self.enrollment_tokens_by_device.remove(&(device, id));
         }
+    }
+
+    fn put_instance(&mut self, instance: &Instance) {
+        self.remove_instance(instance.id);
+        self.instances_by_key.insert(instance.key.thumbprint(), instance.id);
+        self.instances_by_device.insert((instance.device, instance.id));
+        self.instances.insert(instance.id, Arc::new(instance.clone()));
+    }
+
+    fn remove_instance(&mut self, id: InstanceId) {
+        let Some(old) = self.instances.remove(&id) else { return };
+        self.instances_by_key.remove(&old.key.thumbprint());
+        self.instances_by_device.remove(&(old.device, id));
+    }
+
+    fn put_authenticator(&mut self, authenticator: &Authenticator) {
+        self.remove_authenticator(authenticator.id);
+        self.authenticators_by_user
+            .insert((authenticator.user, authenticator.id));
+        self.authenticators
+            .insert(authenticator.id, Arc::new(authenticator.clone()));
+    }
+
+    fn remove_authenticator(&mut self, id: AuthenticatorId) {
+        let Some(old) = self.authenticators.remove(&id) else {
+            return;
+        };
+        self.authenticators_by_user.remove(&(old.user, id));
+    }
+
+    fn put_management(&mut self, certificate: &ManagementCertificate) {
+        self.remove_management(&certificate.fingerprint);
+        self.management_by_device
+            .insert((certificate.device, certificate.fingerprint));
+        self.management
+            .insert(certificate.fingerprint, Arc::new(certificate.clone()));
+    }
+
+    fn remove_management(&mut self, id: &Fingerprint) {
+        let Some(old) = self.management.remove(id) else { return };
+        self.management_by_device.remove(&(old.device, *id));
     }
 
     /// An API token is never taken away, and its secret never changes.

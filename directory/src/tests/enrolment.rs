@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::world::World;
-use crate::{Command, DeviceState, EnrollmentState, NewEnrollmentToken, Refusal, SecretHash};
+use crate::{Command, DeviceState, EnrollmentState, NewEnrollmentToken, Refusal, SecretHash, TokenOrigin};
 
 /// E-15 (the directory's half): one enrolment makes one device, linked to exactly its user.
 #[test]
@@ -36,7 +36,7 @@ fn an_enrolment_logs_what_it_made() {
     let enroll = world.enrolment(secret);
     let start = world.log.len();
 
-    world.run(Command::Enroll(enroll)).unwrap();
+    world.run(Command::Enroll(enroll.into())).unwrap();
 
     let expected = [
         "device.enrollment.create",
@@ -58,12 +58,12 @@ fn only_an_unused_unexpired_token_enrols() {
     let unknown = world.enrolment(SecretHash::of("guessed"));
     let expired = world.enrolment(late);
 
-    assert_eq!(world.run(Command::Enroll(unknown)), Err(Refusal::TokenUnknown));
-    assert!(world.run(Command::Enroll(good)).is_ok());
+    assert_eq!(world.run(Command::Enroll(unknown.into())), Err(Refusal::TokenUnknown));
+    assert!(world.run(Command::Enroll(good.into())).is_ok());
     let before = world.snapshot.clone();
-    assert_eq!(world.run(Command::Enroll(again)), Err(Refusal::TokenUsed));
+    assert_eq!(world.run(Command::Enroll(again.into())), Err(Refusal::TokenUsed));
     world.now = world.now.plus(Duration::from_secs(600));
-    assert_eq!(world.run(Command::Enroll(expired)), Err(Refusal::TokenExpired));
+    assert_eq!(world.run(Command::Enroll(expired.into())), Err(Refusal::TokenExpired));
     assert_eq!(world.snapshot, before);
 }
 
@@ -77,11 +77,11 @@ fn a_known_key_is_refused() {
     let mut copy = world.enrolment(secret);
     let own_key = std::mem::replace(&mut copy.key, laptop.key);
 
-    assert_eq!(world.run(Command::Enroll(copy.clone())), Err(Refusal::KeyKnown));
+    assert_eq!(world.run(Command::Enroll(copy.clone().into())), Err(Refusal::KeyKnown));
     world.run(Command::DeactivateDevice(laptop.device)).unwrap();
-    assert_eq!(world.run(Command::Enroll(copy.clone())), Err(Refusal::KeyKnown));
+    assert_eq!(world.run(Command::Enroll(copy.clone().into())), Err(Refusal::KeyKnown));
     copy.key = own_key;
-    assert!(world.run(Command::Enroll(copy)).is_ok());
+    assert!(world.run(Command::Enroll(copy.into())).is_ok());
 }
 
 #[test]
@@ -97,11 +97,14 @@ fn a_known_certificate_or_serial_number_is_refused() {
     same_serial.certificate.serial = known.serial;
 
     assert_eq!(
-        world.run(Command::Enroll(same_certificate)),
+        world.run(Command::Enroll(same_certificate.into())),
         Err(Refusal::CertificateKnown)
     );
-    assert_eq!(world.run(Command::Enroll(same_serial)), Err(Refusal::CertificateKnown));
-    assert!(world.run(Command::Enroll(good)).is_ok());
+    assert_eq!(
+        world.run(Command::Enroll(same_serial.into())),
+        Err(Refusal::CertificateKnown)
+    );
+    assert!(world.run(Command::Enroll(good.into())).is_ok());
 }
 
 /// E-16: a second user on the device makes a second link, not a second record.
@@ -147,7 +150,7 @@ fn a_device_that_is_not_active_takes_no_enrolment() {
 
     world.run(Command::SuspendDevice(laptop.device)).unwrap();
     assert_eq!(
-        world.run(Command::Enroll(enroll.clone())),
+        world.run(Command::Enroll(enroll.clone().into())),
         Err(Refusal::DeviceNotActive)
     );
     assert!(matches!(world.device_of(&laptop).state, DeviceState::Suspended { .. }));
@@ -156,6 +159,9 @@ fn a_device_that_is_not_active_takes_no_enrolment() {
         secret: SecretHash::of("another"),
         user: alice,
         device: Some(laptop.device),
+        origin: TokenOrigin::Admin,
+        factors: Default::default(),
+        bound_to: None,
         ends: world.now.plus(Duration::from_secs(60)),
     };
     assert_eq!(
@@ -164,7 +170,7 @@ fn a_device_that_is_not_active_takes_no_enrolment() {
     );
 
     world.run(Command::UnsuspendDevice(laptop.device)).unwrap();
-    assert!(world.run(Command::Enroll(enroll)).is_ok());
+    assert!(world.run(Command::Enroll(enroll.into())).is_ok());
 }
 
 #[test]
@@ -176,11 +182,11 @@ fn a_token_for_one_device_does_not_enrol_another() {
     let mut enroll = world.enrolment(secret);
 
     assert_eq!(
-        world.run(Command::Enroll(enroll.clone())),
+        world.run(Command::Enroll(enroll.clone().into())),
         Err(Refusal::TokenForOtherDevice)
     );
     enroll.device.id = laptop.device;
-    assert!(world.run(Command::Enroll(enroll)).is_ok());
+    assert!(world.run(Command::Enroll(enroll.into())).is_ok());
 }
 
 #[test]
@@ -191,7 +197,10 @@ fn a_token_does_not_enrol_for_a_user_who_is_not_active() {
     let enroll = world.enrolment(secret);
 
     world.run(Command::SuspendUser(alice)).unwrap();
-    assert_eq!(world.run(Command::Enroll(enroll.clone())), Err(Refusal::UserNotActive));
+    assert_eq!(
+        world.run(Command::Enroll(enroll.clone().into())),
+        Err(Refusal::UserNotActive)
+    );
     world.run(Command::UnsuspendUser(alice)).unwrap();
-    assert!(world.run(Command::Enroll(enroll)).is_ok());
+    assert!(world.run(Command::Enroll(enroll.into())).is_ok());
 }

@@ -260,9 +260,9 @@ fn an_activated_device_has_to_enrol_anew_with_a_new_key() {
     let mut again = world.enrolment(secret);
     again.device.id = old.device;
     again.key = old.key;
-    assert_eq!(world.run(Command::Enroll(again.clone())), Err(Refusal::KeyKnown));
+    assert_eq!(world.run(Command::Enroll(again.clone().into())), Err(Refusal::KeyKnown));
     again.key = crate::KeyThumbprint::of(b"a new key");
-    assert!(world.run(Command::Enroll(again)).is_ok());
+    assert!(world.run(Command::Enroll(again.into())).is_ok());
 }
 
 /// D-17: an activated device keeps its id; a deleted one that enrols again is another.
@@ -336,7 +336,7 @@ fn a_token_for_a_device_does_not_survive_its_deactivation() {
     let mut enroll = world.enrolment(secret);
     enroll.device.id = laptop.device;
 
-    assert_eq!(world.run(Command::Enroll(enroll)), Err(Refusal::TokenExpired));
+    assert_eq!(world.run(Command::Enroll(enroll.into())), Err(Refusal::TokenExpired));
 }
 
 #[test]

@@ -264,7 +264,8 @@ impl Scene {
         let mut enroll = self.world.enrolment(secret);
         enroll.device.id = device.unwrap_or(enroll.device.id);
         let known_key = old_key.map(|n| self.enrolled[self.known(n)]);
-        let key_is_known = known_key.is_some_and(|known| self.devices[&known.device] != Expected::Deleted);
+        let has_it = |other: &Enrolled, key| other.key == key && self.devices[&other.device] != Expected::Deleted;
+        let key_is_known = known_key.is_some_and(|known| self.enrolled.iter().any(|other| has_it(other, known.key)));
         enroll.key = known_key.map_or(enroll.key, |known| known.key);
         let enrolled = Enrolled {
             device: enroll.device.id,
@@ -272,7 +273,7 @@ impl Scene {
             certificate: enroll.certificate.fingerprint,
             key: enroll.key,
         };
-        self.ask(Command::Enroll(enroll), !key_is_known);
+        self.ask(Command::Enroll(enroll.into()), !key_is_known);
         if !key_is_known {
             self.enrolled.push(enrolled);
             self.accounts.push(Account {

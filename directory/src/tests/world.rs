@@ -7,7 +7,7 @@ use crate::{
     Actor, ActorKind, Certificate, Change, Command, Device, DeviceId, Enroll, Enrollment, EnrollmentId,
     EnrollmentTokenId, Event, Fingerprint, GroupId, KeyStore, KeyThumbprint, MdmReport, NewCertificate, NewDevice,
     NewEnrollmentToken, NewGroup, NewUser, Plan, Platform, Posture, Refusal, Revision, SecretHash, Serial, Snapshot,
-    Table, Timestamp, TransactionId, UserId,
+    Table, Timestamp, TokenOrigin, TransactionId, UserId,
 };
 
 /// A directory and all that was ever stored of it.
@@ -99,6 +99,9 @@ impl World {
             secret,
             user,
             device,
+            origin: TokenOrigin::Admin,
+            factors: Default::default(),
+            bound_to: None,
             ends: self.now.plus(Duration::from_secs(600)),
         };
         self.run(Command::CreateEnrollmentToken(new)).unwrap();
@@ -126,6 +129,7 @@ impl World {
                 not_before: self.now,
                 not_after: self.now.plus(Duration::from_secs(90 * 86_400)),
             },
+            authenticator: None,
         }
     }
 
@@ -151,7 +155,7 @@ impl World {
             certificate: enroll.certificate.fingerprint,
             key: enroll.key,
         };
-        self.run(Command::Enroll(enroll)).unwrap();
+        self.run(Command::Enroll(Box::new(enroll))).unwrap();
         enrolled
     }
 
@@ -161,6 +165,7 @@ impl World {
             source: source.to_owned(),
             managed: true,
             posture: Posture::default(),
+            certificate: None,
             at: self.now,
             ends: self.now.plus(Duration::from_secs(3600)),
             version: Revision::default(),
@@ -233,11 +238,18 @@ fn version(change: &Change) -> Revision {
         Change::PutReport(report) => report.version,
         Change::PutEnrollmentToken(token) => token.version,
         Change::PutApiToken(token) => token.version,
+        Change::PutInstance(instance) => instance.version,
+        Change::PutAuthenticator(authenticator) => authenticator.version,
+        Change::PutManagementCertificate(certificate) => certificate.version,
+        Change::PutSettings(settings) => settings.version,
         Change::DeleteUser(_)
         | Change::DeleteGroup(_)
         | Change::DeleteDevice(_)
         | Change::DeleteEnrollment(_)
         | Change::DeleteReport { .. }
-        | Change::DeleteEnrollmentToken(_) => Revision::default(),
+        | Change::DeleteEnrollmentToken(_)
+        | Change::DeleteInstance(_)
+        | Change::DeleteAuthenticator(_)
+        | Change::DeleteManagementCertificate(_) => Revision::default(),
     }
 }

@@ -8,7 +8,7 @@ use axum::extract::{FromRequest, FromRequestParts, Query, Request};
 use http::request::Parts;
 use serde::de::DeserializeOwned;
 
-use super::error::ApiError;
+use crate::api_error::ApiError;
 
 /// Query parameters.
 pub(super) struct Parameters<T>(pub(super) T);

@@ -3,12 +3,16 @@
 use std::sync::Arc;
 
 use axum::extract::FromRequestParts;
-use directory::{Command, Event, EventQuery, Scope};
+use directory::{Command, Event, EventQuery, Protected, Scope};
 use http::request::Parts;
+use policies::PolicySet;
+use zeroize::Zeroizing;
 
 use super::Admin;
-use super::error::ApiError;
 use super::shape::View;
+use crate::api_error::{ApiError, fault};
+use crate::factors::hasher::NotDone;
+use crate::factors::password::Password;
 use crate::setup::Setup;
 use crate::world::World;
 
@@ -39,6 +43,25 @@ impl Call {
     /// The configuration.
     pub(super) fn setup(&self) -> Arc<Setup> {
         self.world.setup.load_full()
+    }
+
+    /// The policies.
+    pub(super) fn policies(&self) -> Arc<PolicySet> {
+        self.world.decider.load().policies().clone()
+    }
+
+    /// Hashes a password that somebody chose.
+    ///
+    /// # Errors
+    ///
+    /// It is too short or too long, or too many wait to be hashed.
+    pub(super) async fn hash(&self, password: Zeroizing<String>) -> Result<Protected, ApiError> {
+        let password = Password::chosen(password).map_err(|bad| ApiError::invalid("password", bad))?;
+        match self.world.sign_ins.hasher.hash(password, rand::random()).await {
+            Ok(hash) => Ok(Protected::new(hash.to_phc())),
+            Err(NotDone::Busy) => Err(ApiError::Busy),
+            Err(error) => Err(fault(&error, "a password could not be hashed")),
+        }
     }
 
     /// The present moment.
@@ -93,7 +116,7 @@ impl Call {
         View {
             snapshot,
             now: self.now(),
-            mdm_sources: self.world.setup.load().mdm_sources.clone(),
+            trust: self.world.setup.load().trust.clone(),
         }
     }
 }
@@ -108,7 +131,13 @@ const fn scope_of(command: &Command) -> Scope {
         | Command::SuspendUser(_)
         | Command::UnsuspendUser(_)
         | Command::DeleteUser(_)
-        | Command::CreateEnrollmentToken(_) => Scope::UsersManage,
+        | Command::CreateEnrollmentToken(_)
+        | Command::SetPassword { .. }
+        | Command::RehashPassword { .. }
+        | Command::SetTotp { .. }
+        | Command::UseTotp { .. }
+        | Command::RemoveAuthenticator(_)
+        | Command::RecordFailure { .. } => Scope::UsersManage,
         Command::CreateGroup(_)
         | Command::UpdateGroup { .. }
         | Command::DeleteGroup(_)
@@ -122,10 +151,16 @@ const fn scope_of(command: &Command) -> Scope {
         | Command::DeactivateDevice(_)
         | Command::ActivateDevice(_)
         | Command::DeleteDevice(_)
-        | Command::Enroll(_) => Scope::DevicesManage,
-        Command::RevokeCertificate { .. } | Command::HoldCertificate(_) | Command::ReleaseCertificate(_) => {
-            Scope::CertificatesManage
-        }
+        | Command::Enroll(_)
+        | Command::EndEnrollment(_)
+        | Command::TakeAnswer(_) => Scope::DevicesManage,
+        Command::RevokeCertificate { .. }
+        | Command::HoldCertificate(_)
+        | Command::ReleaseCertificate(_)
+        | Command::RenewCertificate(_)
+        | Command::IssueManagement { .. }
+        | Command::RevokeManagement(_) => Scope::CertificatesManage,
+        Command::FoundOrganization(_) | Command::UpdateFastPass(_) => Scope::SettingsManage,
         Command::ReportDevice(_) | Command::WithdrawReport { .. } => Scope::ReportsManage,
         Command::CreateApiToken(_) | Command::RevokeApiToken(_) => Scope::TokensManage,
     }

@@ -13,9 +13,9 @@ use serde_json::Value;
 
 use super::body::{Object, Parameters, parsed};
 use super::call::Call;
-use super::error::ApiError;
 use super::page::{self, Listing};
 use super::search::{self, Term};
+use crate::api_error::ApiError;
 use crate::world::World;
 
 /// The routes about certificates.

@@ -14,10 +14,10 @@ use serde_json::Value;
 
 use super::body::{Object, Parameters, parsed};
 use super::call::Call;
-use super::error::ApiError;
 use super::page::{self, Listing};
 use super::search::{self, Operator, Term};
 use super::shape::device_status;
+use crate::api_error::ApiError;
 use crate::world::World;
 
 /// The routes about devices.
@@ -182,7 +182,7 @@ mod tests {
             groups: BTreeSet::new(),
             tags: BTreeMap::new(),
             reported: None,
-            secure_hardware: false,
+            hardware: None,
             created: at,
             updated: at,
             version: Revision(0),

@@ -13,8 +13,8 @@ use serde_json::Value;
 
 use super::body::{Object, Parameters};
 use super::call::Call;
-use super::error::ApiError;
 use super::page::{self, Listing};
+use crate::api_error::ApiError;
 use crate::world::World;
 
 /// The routes about groups.

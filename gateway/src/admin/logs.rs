@@ -10,10 +10,10 @@ use serde::Deserialize;
 
 use super::body::{Parameters, parsed};
 use super::call::Call;
-use super::error::ApiError;
 use super::page::{self, Listing};
 use super::search::{self, Operator};
 use super::shape;
+use crate::api_error::ApiError;
 use crate::world::World;
 
 /// The route of the System Log.

@@ -5,13 +5,15 @@ mod body;
 mod call;
 mod certificates;
 mod devices;
-mod error;
+mod factors;
 mod groups;
 mod logs;
+mod management;
 mod page;
 mod reports;
 mod search;
 mod secret;
+mod settings;
 mod shape;
 mod tokens;
 mod users;
@@ -26,10 +28,9 @@ use axum::response::Response;
 use crate::world::World;
 
 pub(crate) use authenticate::{Admin, authenticate};
-pub(crate) use error::{api_error, refusal};
 pub(crate) use secret::Secret;
 
-use error::ApiError;
+use crate::api_error::ApiError;
 
 /// The routes of the admin host. A request carries `Extension<Arc<Admin>>`, or is answered alike whatever it asks for.
 pub(crate) fn router(world: Arc<World>) -> Router {
@@ -37,10 +38,13 @@ pub(crate) fn router(world: Arc<World>) -> Router {
         .merge(devices::routes())
         .merge(reports::routes())
         .merge(users::routes())
+        .merge(factors::routes())
         .merge(groups::routes())
         .merge(certificates::routes())
         .merge(tokens::routes())
         .merge(logs::routes())
+        .merge(management::routes())
+        .merge(settings::routes())
         .method_not_allowed_fallback(|| async { ApiError::MethodNotAllowed })
         .fallback(|request: Request| async move { ApiError::not_found("path", request.uri().path()) })
         .layer(middleware::from_fn(admitted))

@@ -10,7 +10,7 @@ use http::request::Parts;
 use serde_json::Value;
 use url::Url;
 
-use super::error::ApiError;
+use crate::api_error::ApiError;
 use crate::setup::origin;
 use crate::world::World;
 

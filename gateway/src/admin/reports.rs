@@ -5,14 +5,14 @@ use std::sync::Arc;
 use axum::extract::Path;
 use axum::routing::put;
 use axum::{Json, Router};
-use directory::{Command, MdmReport, Posture, Revision, Scope, Timestamp};
+use directory::{Command, Fingerprint, MdmReport, Posture, Revision, Scope, Timestamp};
 use http::StatusCode;
 use serde::Deserialize;
 use serde_json::Value;
 
 use super::body::{Object, parsed};
 use super::call::Call;
-use super::error::ApiError;
+use crate::api_error::ApiError;
 use crate::world::World;
 
 /// The routes about reports.
@@ -26,6 +26,7 @@ struct Report {
     managed: bool,
     #[serde(default)]
     posture: Posture,
+    certificate: Option<Fingerprint>,
     at: Option<String>,
     ends: String,
 }
@@ -38,8 +39,8 @@ async fn report(
 ) -> Result<Json<Value>, ApiError> {
     let view = call.read(Scope::ReportsManage)?;
     let device = view.find_device(&id)?.id;
-    if !view.mdm_sources.contains(&source) {
-        let known = view.mdm_sources.join(", ");
+    if !view.trust.mdm_sources.contains(&source) {
+        let known = view.trust.mdm_sources.join(", ");
         return Err(ApiError::invalid(
             "source",
             format_args!("expected a configured MDM source, one of: {known}"),
@@ -57,6 +58,7 @@ async fn report(
         source: source.clone(),
         managed: said.managed,
         posture: said.posture,
+        certificate: said.certificate,
         at,
         ends,
         version: Revision::default(),

@@ -5,13 +5,13 @@ use std::sync::Arc;
 use device_checks::DeviceSignals;
 use directory::{
     ApiToken, Certificate, CertificateState, Device, DeviceId, DeviceState, Enrollment, EnrollmentState, Event, Group,
-    MdmReport, Outcome, Platform, Snapshot, Timestamp, User, UserStatus,
+    ManagementCertificate, MdmReport, Outcome, Platform, Snapshot, Timestamp, User, UserStatus,
 };
 use serde_json::{Value, json};
 
-use crate::setup::counting_report;
+use crate::device_trust::DeviceTrust;
 
-use super::error::ApiError;
+use crate::api_error::ApiError;
 
 /// The directory at one moment, as answers show it.
 pub(super) struct View {
@@ -19,14 +19,26 @@ pub(super) struct View {
     pub(super) snapshot: Arc<Snapshot>,
     /// The moment.
     pub(super) now: Timestamp,
-    /// The MDMs whose reports count.
-    pub(super) mdm_sources: Arc<[String]>,
+    /// Whom the gateway believes about devices.
+    pub(super) trust: Arc<DeviceTrust>,
 }
 
 impl View {
     /// A device. Scripts know no Linux and no ChromeOS: such a device has no `profile`.
     pub(super) fn device(&self, device: &Device) -> Value {
         let registered = self.is_registered(device);
+        let signals = self.signals(device);
+        let attested = device
+            .hardware
+            .as_ref()
+            .and_then(|hardware| self.trust.attested(hardware, self.now));
+        let said = device.reported.as_ref();
+        let present = signals.secure_hardware || said.is_some_and(|said| said.posture.secure_hardware == Some(true));
+        let accounts: Vec<Value> = self
+            .snapshot
+            .enrollments_of_device(device.id)
+            .map(|enrollment| self.account(enrollment, signals.secure_hardware))
+            .collect();
         let users: Vec<&str> = self
             .snapshot
             .users_of_device(device.id)
@@ -52,12 +64,31 @@ impl View {
             "name": device.name,
             "platform": device.platform,
             "registered": registered,
-            "managed": if self.is_managed(device) { "managed" } else { "not_managed" },
+            "managed": if signals.managed { "managed" } else { "not_managed" },
             "ownership": device.ownership,
             "groups": device.groups,
             "tags": device.tags,
             "users": users,
             "reports": reports,
+            "secureHardwarePresent": present,
+            "secureHardware": signals.secure_hardware,
+            "attestation": device.hardware.as_ref().map(|hardware| json!({
+                "hardware": hardware.id,
+                "rootClass": attested.map(|attested| attested.class),
+                "counts": attested.is_some_and(|attested| attested.counts),
+                "proved": time(hardware.at),
+            })),
+            "reported": said.map(|said| json!({
+                "posture": said.posture,
+                "kernel": said.kernel,
+                "serial": said.serial,
+                "tpmVersion": said.tpm_version,
+                "at": time(said.at),
+            })),
+            "managementCertificates": self.snapshot.management_of_device(device.id)
+                .map(|certificate| management_certificate(certificate))
+                .collect::<Vec<_>>(),
+            "enrollments": accounts,
             "certificates": self.snapshot.certificates_of_device(device.id).filter(live).count(),
         });
         if let (Some(platform), Some(members)) = (known_platform(device.platform), shape.as_object_mut()) {
@@ -65,7 +96,7 @@ impl View {
                 "displayName": device.name,
                 "platform": platform,
                 "registered": registered,
-                "secureHardwarePresent": device.secure_hardware,
+                "secureHardwarePresent": present,
             });
             members.insert("profile".to_owned(), profile);
         }
@@ -76,7 +107,7 @@ impl View {
     pub(super) fn device_user(&self, device: &Device, user: &User) -> Value {
         json!({
             "created": self.linked(device.id, user),
-            "managementStatus": if self.is_managed(device) { "MANAGED" } else { "NOT_MANAGED" },
+            "managementStatus": if self.signals(device).managed { "MANAGED" } else { "NOT_MANAGED" },
             "user": self.user(user),
         })
     }
@@ -151,6 +182,7 @@ impl View {
             "source": report.source,
             "managed": report.managed,
             "posture": report.posture,
+            "certificate": report.certificate,
             "at": time(report.at),
             "ends": time(report.ends),
         })
@@ -227,10 +259,32 @@ impl View {
         device.state == DeviceState::Active && self.snapshot.enrollments_of_device(device.id).any(active)
     }
 
-    /// What a request from this device would be judged by.
-    fn is_managed(&self, device: &Device) -> bool {
-        let report = counting_report(&self.mdm_sources, &self.snapshot, device.id, self.now);
-        DeviceSignals::of(device, None, report, self.now).managed
+    /// What a request from this device would be judged by, whichever account it were by.
+    fn signals(&self, device: &Device) -> DeviceSignals {
+        DeviceSignals::of(&self.trust.on_record(&self.snapshot, device, None, self.now), self.now)
+    }
+
+    /// One user's account on a device.
+    fn account(&self, enrollment: &Enrollment, secure_hardware: bool) -> Value {
+        let user = self.snapshot.user(enrollment.user);
+        let in_hardware = secure_hardware && enrollment.hardware_key;
+        let verification = enrollment.verification.as_ref();
+        json!({
+            "id": enrollment.id,
+            "user": user.map(|user| user.login.as_str()),
+            "status": enrollment.state.as_str().to_uppercase(),
+            "created": time(enrollment.created),
+            "methods": enrollment.methods,
+            "instance": enrollment.instance,
+            "key": enrollment.key,
+            "keyStore": enrollment.key_store,
+            "keyProtection": if in_hardware { "HARDWARE" } else { "SOFTWARE" },
+            "userVerification": verification.map(|verification| json!({
+                "key": verification.key.thumbprint(),
+                "method": verification.method,
+                "enforcedBy": if secure_hardware && verification.hardware { "HARDWARE" } else { "SOFTWARE" },
+            })),
+        })
     }
 
     /// Since when a user is linked to a device.
@@ -248,6 +302,19 @@ impl View {
             .map(|group| group.name.as_str())
             .collect()
     }
+}
+
+/// A management certificate that a device showed.
+pub(super) fn management_certificate(certificate: &ManagementCertificate) -> Value {
+    json!({
+        "fingerprint": certificate.fingerprint,
+        "serial": certificate.serial,
+        "issuer": certificate.issuer,
+        "device": certificate.device,
+        "status": certificate.state.as_str().to_uppercase(),
+        "bound": time(certificate.bound),
+        "notAfter": time(certificate.not_after),
+    })
 }
 
 /// A line of the System Log.

@@ -8,7 +8,9 @@ use axum::extract::Path;
 use axum::response::Response;
 use axum::routing::{delete, get, post};
 use axum::{Json, Router};
-use directory::{ApiTokenId, Command, EnrollmentTokenId, NewApiToken, NewEnrollmentToken, Scope, Timestamp};
+use directory::{
+    ApiTokenId, Command, EnrollmentTokenId, NewApiToken, NewEnrollmentToken, Scope, Timestamp, TokenOrigin,
+};
 use http::StatusCode;
 use ipnet::IpNet;
 use serde::Deserialize;
@@ -17,10 +19,10 @@ use serde_json::{Value, json};
 use super::Admin;
 use super::body::{Object, Parameters, parsed};
 use super::call::Call;
-use super::error::ApiError;
 use super::page::{self, Listing};
 use super::secret::Secret;
 use super::shape::time;
+use crate::api_error::ApiError;
 use crate::world::World;
 
 /// The routes about tokens.
@@ -68,6 +70,9 @@ async fn create_for_enrollment(
         secret: secret.hash(),
         user: user.id,
         device,
+        origin: TokenOrigin::Admin,
+        factors: Default::default(),
+        bound_to: None,
         ends: view.now.plus(lifetime),
     };
     let shown = json!({

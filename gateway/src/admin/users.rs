@@ -14,10 +14,10 @@ use serde_json::Value;
 
 use super::body::{Object, Parameters};
 use super::call::Call;
-use super::error::ApiError;
 use super::page::{self, Listing};
 use super::search::{self, Term};
 use super::shape::user_status;
+use crate::api_error::ApiError;
 use crate::world::World;
 
 /// The routes about users.

@@ -14,7 +14,7 @@ use http::{HeaderMap, StatusCode, header};
 use serde::Deserialize;
 
 use super::crl_url;
-use crate::admin::api_error;
+use crate::api_error::{api_error, refusal};
 use crate::logs::Chain;
 use crate::request::Arrived;
 use crate::store::SubmitError;
@@ -98,7 +98,7 @@ async fn try_enroll(world: &World, asked: &Asked<'_>, request: &str) -> Result<S
         .issue_device(&request, device.id, &terms, Some(&url))
         .map_err(EnrollError::Issue)?;
     let chain = issued.pem() + &world.authority.certificate_pem();
-    let command = Command::Enroll(Enroll {
+    let command = Command::Enroll(Box::new(Enroll {
         secret: asked.token.secret,
         device,
         enrollment: EnrollmentId::from_random(rand::random()),
@@ -106,7 +106,8 @@ async fn try_enroll(world: &World, asked: &Asked<'_>, request: &str) -> Result<S
         // Where the key lives is claimed at best: only attestation proves more.
         key_store: KeyStore::Software,
         certificate: recorded(world, &issued),
-    });
+        authenticator: None,
+    }));
     world
         .directory
         .submit(command, asked.actor(), vec![(issued.fingerprint, issued.der)])
@@ -183,7 +184,7 @@ impl IntoResponse for EnrollError {
                     &[&cause],
                 )
             }
-            Self::Submit(error) => crate::admin::refusal(&error),
+            Self::Submit(error) => refusal(&error),
             Self::Issue(error) => {
                 tracing::error!(error = %Chain(&error), "a certificate could not be issued");
                 api_error(

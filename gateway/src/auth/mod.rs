@@ -26,6 +26,7 @@ pub(crate) fn router(world: Arc<World>) -> Router {
         .route("/enroll", post(enroll::enroll))
         .route("/.well-known/jwks.json", get(jwks))
         .route("/crl/{file}", get(revocation::crl))
+        .merge(crate::agents::routes())
         .fallback(not_found)
         .with_state(world)
 }

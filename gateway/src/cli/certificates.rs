@@ -1,5 +1,8 @@
 //! What can be done with device certificates? They are named by fingerprint, or by a beginning that only one has.
 
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
 use clap::Subcommand;
 use directory::RevocationReason;
 use http::Method;
@@ -8,7 +11,8 @@ use serde_json::{Value, json};
 use super::client::Client;
 use super::error::CliError;
 use super::names::{self, id};
-use super::output::Column;
+use super::output::{Column, print};
+use super::times;
 
 #[derive(Subcommand)]
 pub(super) enum CertificateCommand {
@@ -35,6 +39,25 @@ pub(super) enum CertificateCommand {
     Hold {
         /// Fingerprint (SHA-256), or how it begins
         certificate: String,
+    },
+    /// Issue a management certificate from the gateway's own management CA
+    IssueManagement {
+        /// The device it is for, by name or id
+        device: String,
+        /// The certificate request (PKCS #10, PEM) by the key that stays on the device
+        #[arg(long, value_name = "FILE")]
+        csr: PathBuf,
+        /// Where the certificate goes; otherwise to standard output
+        #[arg(long, value_name = "FILE")]
+        out: Option<PathBuf>,
+        /// How long it lasts, such as 90d
+        #[arg(long, value_parser = times::duration)]
+        lifetime: Option<Duration>,
+    },
+    /// End a management certificate for good
+    RevokeManagement {
+        /// Its whole fingerprint (SHA-256)
+        fingerprint: String,
     },
     /// End a hold
     Release {
@@ -63,10 +86,60 @@ impl CertificateCommand {
                 lifecycle(&client, &certificate, "revoke", Some(&body), "revoked").await?;
             }
             Self::Hold { certificate } => lifecycle(&client, &certificate, "hold", None, "on hold").await?,
+            Self::IssueManagement {
+                device,
+                csr,
+                out,
+                lifetime,
+            } => issue_management(&client, &device, &csr, out.as_deref(), lifetime).await?,
+            Self::RevokeManagement { fingerprint } => {
+                let path = ["management-certificates", &fingerprint, "lifecycle", "revoke"];
+                client.send(Method::POST, &path, None).await?;
+                client
+                    .output
+                    .done(&format!("management certificate {fingerprint}: revoked"));
+            }
             Self::Release { certificate } => lifecycle(&client, &certificate, "release", None, "released").await?,
         }
         Ok(())
     }
+}
+
+async fn issue_management(
+    client: &Client,
+    device: &str,
+    csr: &Path,
+    out: Option<&Path>,
+    lifetime: Option<Duration>,
+) -> Result<(), CliError> {
+    let unreadable = |file: &Path| {
+        let file = file.to_owned();
+        move |source| CliError::File { file, source }
+    };
+    let request = std::fs::read_to_string(csr).map_err(unreadable(csr))?;
+    let device = names::device(client, device).await?;
+    let mut body = json!({ "device": id(&device, "id"), "certificateRequest": request });
+    if let (Some(lifetime), Some(members)) = (lifetime, body.as_object_mut()) {
+        members.insert("lifetime".to_owned(), lifetime.as_secs().into());
+    }
+    let issued = client
+        .send(Method::POST, &["management-certificates"], Some(&body))
+        .await?;
+    let chain = issued
+        .pointer("/certificate")
+        .and_then(Value::as_str)
+        .unwrap_or_default();
+    match out {
+        Some(file) => {
+            std::fs::write(file, chain).map_err(|source| CliError::Write {
+                file: file.to_owned(),
+                source,
+            })?;
+            client.output.one(&MANAGEMENT, &issued);
+        }
+        None => print(chain),
+    }
+    Ok(())
 }
 
 async fn lifecycle(
@@ -84,6 +157,12 @@ async fn lifecycle(
     client.output.done(&format!("certificate {fingerprint}: {done}"));
     Ok(())
 }
+
+const MANAGEMENT: [Column; 3] = [
+    ("Fingerprint", "/fingerprint"),
+    ("Device id", "/device"),
+    ("Ends", "/notAfter"),
+];
 
 const LIST: [Column; 5] = [
     ("FINGERPRINT", "/fingerprint"),

@@ -278,7 +278,7 @@ const LIST: [Column; 6] = [
     ("USERS", "/users"),
 ];
 
-const SHOW: [Column; 13] = [
+const SHOW: [Column; 20] = [
     ("Name", "/name"),
     ("Id", "/id"),
     ("Status", "/status"),
@@ -286,6 +286,13 @@ const SHOW: [Column; 13] = [
     ("Registered", "/registered"),
     ("Managed", "/managed"),
     ("Ownership", "/ownership"),
+    ("Secure hardware present", "/secureHardwarePresent"),
+    ("Secure hardware attested", "/secureHardware"),
+    ("Root of the attestation", "/attestation/rootClass"),
+    ("Machine", "/attestation/hardware"),
+    ("Says of itself", "/reported"),
+    ("Accounts", "/enrollments"),
+    ("Management certificates", "/managementCertificates"),
     ("Users", "/users"),
     ("Certificates", "/certificates"),
     ("Groups", "/groups"),

@@ -64,6 +64,15 @@ pub(super) enum CliError {
         #[source]
         source: io::Error,
     },
+    /// A file cannot be written.
+    #[error("cannot write `{}`", file.display())]
+    Write {
+        /// The file.
+        file: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
     /// The process lacks what it needs.
     #[error("cannot set up {what}")]
     Setup {
@@ -137,6 +146,7 @@ impl CliError {
             | Self::Cases { .. }
             | Self::Report(_)
             | Self::File { .. }
+            | Self::Write { .. }
             | Self::Setup { .. }
             | Self::Unreachable { .. }
             | Self::NotTheApi { .. }

@@ -4,6 +4,8 @@ mod certificates;
 mod client;
 mod devices;
 mod error;
+mod factors;
+mod fastpass;
 mod groups;
 mod local;
 mod log;
@@ -50,6 +52,9 @@ enum Task {
         /// An application of your own in place of the built-in ones, such as http://127.0.0.1:3000
         #[arg(long, value_name = "URL")]
         upstream: Option<Url>,
+        /// Leave out the software TPM, and the desktop with keys in it
+        #[arg(long)]
+        without_tpm: bool,
     },
     /// Run the gateway
     Run {
@@ -69,6 +74,9 @@ enum Task {
     Group(Remote<groups::GroupCommand>),
     /// Manage devices
     Device(Remote<devices::DeviceCommand>),
+    /// Say what FastPass asks of devices
+    #[command(name = "fastpass")]
+    FastPass(Remote<fastpass::FastPassCommand>),
     /// Manage device certificates
     Cert(Remote<certificates::CertificateCommand>),
     /// Manage tokens of the admin API
@@ -129,10 +137,16 @@ pub(crate) fn main() -> ExitCode {
 
 fn perform(task: Task) -> Result<(), CliError> {
     match task {
-        Task::Demo { dir, port, upstream } => Ok(Demo {
+        Task::Demo {
+            dir,
+            port,
+            upstream,
+            without_tpm,
+        } => Ok(Demo {
             folder: dir,
             port,
             upstream,
+            with_tpm: !without_tpm,
         }
         .run()?),
         Task::Run { config } => local::run(&config),
@@ -142,6 +156,7 @@ fn perform(task: Task) -> Result<(), CliError> {
         Task::User(Remote { place, command }) => place.with(|client| command.run(client)),
         Task::Group(Remote { place, command }) => place.with(|client| command.run(client)),
         Task::Device(Remote { place, command }) => place.with(|client| command.run(client)),
+        Task::FastPass(Remote { place, command }) => place.with(|client| command.run(client)),
         Task::Cert(Remote { place, command }) => place.with(|client| command.run(client)),
         Task::Token(Remote { place, command }) => command.run(place),
         Task::Log { place, asked } => place.with(|client| asked.run(client)),
@@ -167,6 +182,11 @@ mod tests {
             "latchkey user enrollment-token alice --lifetime 1s --dir d",
             "latchkey device report alice-laptop --source mdm --managed true --ends 24h --disk-encrypted --dir d",
             "latchkey group add finance alice --dir d",
+            "latchkey user password alice --password-file f --dir d",
+            "latchkey user totp alice --dir d",
+            "latchkey user factors alice --dir d",
+            "latchkey fastpass set --key-protection hardware --user-verification required --enabled true --dir d",
+            "latchkey cert issue-management alice-laptop --csr f --out g --dir d",
             "latchkey cert revoke 00ff --reason key_compromise --dir d",
             "latchkey token create ci --scope devices.read --scope users.read --network 10.0.0.0/8 --lifetime 30d --dir d",
             "latchkey log --since 1h --type device.lifecycle.suspend --limit 5 --dir d",
@@ -184,6 +204,7 @@ mod tests {
             "latchkey device report alice-laptop --managed maybe --dir d",
             "latchkey token create ci --scope devices.own --dir d",
             "latchkey token create ci --dir d",
+            "latchkey fastpass set --key-protection perhaps --dir d",
             "latchkey cert revoke 00ff --reason bored --dir d",
             "latchkey user enrollment-token alice --lifetime 1y --dir d",
         ] {

@@ -9,6 +9,7 @@ use serde_json::{Map, Value, json};
 
 use super::client::Client;
 use super::error::CliError;
+use super::factors::{self, NewPassword};
 use super::names::{self, id};
 use super::output::Column;
 use super::times;
@@ -67,6 +68,25 @@ pub(super) enum UserCommand {
     Delete {
         /// Login or id
         user: String,
+    },
+    /// Set a user's password
+    Password(NewPassword),
+    /// Give a user a TOTP secret for an authenticator app, or another one
+    Totp {
+        /// Login or id
+        user: String,
+    },
+    /// List what a user can prove who they are with
+    Factors {
+        /// Login or id
+        user: String,
+    },
+    /// Take a factor away from a user
+    RemoveFactor {
+        /// Login or id
+        user: String,
+        /// The factor's id
+        factor: String,
     },
     /// Make a token with which one device can enrol for a user, once
     EnrollmentToken {
@@ -130,6 +150,10 @@ impl UserCommand {
                 client.output.done(&format!("user {user}: deleted"));
                 Ok(())
             }
+            Self::Password(new) => factors::set_password(&client, &new).await,
+            Self::Totp { user } => factors::give_totp(&client, &user).await,
+            Self::Factors { user } => factors::list(&client, &user).await,
+            Self::RemoveFactor { user, factor } => factors::remove(&client, &user, &factor).await,
             Self::EnrollmentToken { user, device, lifetime } => {
                 enrollment_token(&client, &user, device.as_deref(), lifetime).await
             }

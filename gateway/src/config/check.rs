@@ -7,9 +7,10 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::application::Application;
+use super::devices::{check_attestation, check_management};
 use super::hosts::HostName;
 use super::problems::{ConfigErrors, Problem};
-use super::raw::{RawConfig, RawEnrollment, RawKeyPair, RawLog, RawTls, RawZone};
+use super::raw::{RawClientAuthority, RawConfig, RawEnrollment, RawKeyPair, RawLog, RawTls, RawZone};
 use super::routes::Routes;
 use super::source::Source;
 use super::values::{
@@ -59,6 +60,8 @@ impl RawConfig {
         let idle_timeout = self.limits.idle_timeout.as_deref().unwrap_or("60s");
         let idle_timeout = checker.value("limits.idle_timeout", idle_timeout, duration(SECOND..=DAY));
         let enrollment = check_enrollment(&self.enrollment, checker);
+        let attestation = check_attestation(&self.attestation, self.demo, checker);
+        let management = check_management(&self.management, checker);
         let assertion_lifetime = self.identity.assertion_lifetime.as_deref().unwrap_or("5m");
         let assertion_lifetime = checker.value(
             "identity.assertion_lifetime",
@@ -71,6 +74,7 @@ impl RawConfig {
         let shutdown_grace = checker.value("shutdown_grace", shutdown_grace, duration(Duration::ZERO..=60 * MINUTE));
         let auth = checker.value("hosts.auth", &self.hosts.auth, HostName::parse);
         let admin = checker.value("hosts.admin", &self.hosts.admin, HostName::parse);
+        let device = checker.optional("hosts.device", self.hosts.device.as_deref(), HostName::parse);
         let applications = self.applications.iter().enumerate().map(|(index, raw)| {
             let application =
                 Application::check(raw, &format!("applications[{index}]"), body_limit.flatten(), checker)?;
@@ -80,6 +84,7 @@ impl RawConfig {
         let hosts = OwnHosts {
             auth: auth?,
             admin: admin?,
+            device: device?,
         };
         let routes = Routes::check(applications, &hosts, checker);
         Some(Config {
@@ -95,6 +100,8 @@ impl RawConfig {
             tls: tls?,
             idle_timeout: idle_timeout?,
             enrollment: enrollment?,
+            attestation: attestation?,
+            management: management?,
             assertion_lifetime: assertion_lifetime?,
             mdm_sources: mdm_sources?,
             zones: zones?,
@@ -250,9 +257,15 @@ fn check_enrollment(raw: &RawEnrollment, checker: &mut Checker<'_>) -> Option<En
         certificate,
         duration(SECOND..=398 * DAY),
     );
+    let alive = raw.certificates_alive.as_deref().unwrap_or("2");
+    let certificates_alive = checker.value("enrollment.certificates_alive", alive, number(1..=MOST_ALIVE));
+    let age = raw.maximum_age.as_deref().unwrap_or("365d");
+    let maximum_age = checker.value("enrollment.maximum_age", age, duration(SECOND..=10 * 365 * DAY));
     Some(Enrollment {
         token_lifetime: token_lifetime?,
         certificate_lifetime: certificate_lifetime?,
+        certificates_alive: certificates_alive?,
+        maximum_age: maximum_age?,
     })
 }
 
@@ -277,23 +290,11 @@ fn check_tls(raw: &RawTls, checker: &mut Checker<'_>) -> Option<Tls> {
         "tls.device_certificate_authority",
         checker,
     );
-    let client_authorities = raw
-        .client_certificate_authorities
-        .iter()
-        .enumerate()
-        .map(|(index, raw)| {
-            let key = format!("tls.client_certificate_authorities[{index}]");
-            let certificate = checker.file(&format!("{key}.certificate"), &raw.certificate);
-            let crl = raw
-                .crl
-                .as_ref()
-                .map_or(Some(None), |crl| checker.file(&format!("{key}.crl"), crl).map(Some));
-            Some(ClientAuthority {
-                certificate: certificate?,
-                crl: crl?,
-            })
-        });
-    let client_authorities: Vec<_> = client_authorities.collect();
+    let client_authorities = check_authorities(
+        &raw.client_certificate_authorities,
+        "tls.client_certificate_authorities",
+        checker,
+    );
     let handshake_timeout = raw.handshake_timeout.as_deref().unwrap_or("10s");
     let handshake_timeout = checker.value("tls.handshake_timeout", handshake_timeout, duration(SECOND..=MINUTE));
     let max_handshakes = raw.max_handshakes.as_deref().unwrap_or("4096");
@@ -304,14 +305,35 @@ fn check_tls(raw: &RawTls, checker: &mut Checker<'_>) -> Option<Tls> {
         minimum_version: minimum_version?,
         server_certificates: server_certificates.into_iter().collect::<Option<_>>()?,
         device_authority: device_authority?,
-        client_authorities: client_authorities.into_iter().collect::<Option<_>>()?,
+        client_authorities: client_authorities?,
         handshake_timeout: handshake_timeout?,
         max_handshakes: max_handshakes?,
         max_handshakes_per_source: per_source?,
     })
 }
 
-fn check_key_pair(raw: &RawKeyPair, key: &str, checker: &mut Checker<'_>) -> Option<KeyPairFiles> {
+/// CAs of others, each with its revocation list.
+pub(super) fn check_authorities(
+    raw: &[RawClientAuthority],
+    key: &str,
+    checker: &mut Checker<'_>,
+) -> Option<Vec<ClientAuthority>> {
+    let authorities = raw.iter().enumerate().map(|(index, raw)| {
+        let key = format!("{key}[{index}]");
+        let certificate = checker.file(&format!("{key}.certificate"), &raw.certificate);
+        let crl = raw
+            .crl
+            .as_ref()
+            .map_or(Some(None), |crl| checker.file(&format!("{key}.crl"), crl).map(Some));
+        Some(ClientAuthority {
+            certificate: certificate?,
+            crl: crl?,
+        })
+    });
+    authorities.collect::<Vec<_>>().into_iter().collect()
+}
+
+pub(super) fn check_key_pair(raw: &RawKeyPair, key: &str, checker: &mut Checker<'_>) -> Option<KeyPairFiles> {
     let certificate = checker.file(&format!("{key}.certificate"), &raw.certificate);
     let private_key = checker.file(&format!("{key}.key"), &raw.key);
     Some(KeyPairFiles {
@@ -347,4 +369,5 @@ fn parent_of(path: &Path) -> &Path {
 const SECOND: Duration = Duration::from_secs(1);
 const MINUTE: Duration = Duration::from_secs(60);
 const DAY: Duration = Duration::from_secs(86_400);
+const MOST_ALIVE: usize = 100;
 const MOST_HANDSHAKES: usize = 1_000_000;

@@ -2,6 +2,7 @@
 
 mod application;
 mod check;
+mod devices;
 mod headers;
 mod hosts;
 mod paths;
@@ -20,6 +21,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use device_checks::attestation::RootClass;
+use directory::HardwareId;
 use ipnet::IpNet;
 use tracing::level_filters::LevelFilter;
 
@@ -75,6 +78,10 @@ pub(crate) struct Config {
     pub(crate) idle_timeout: Duration,
     /// What enrolment hands out.
     pub(crate) enrollment: Enrollment,
+    /// Which machines are believed to be what they prove.
+    pub(crate) attestation: Attestation,
+    /// Whose certificates say that a device is managed.
+    pub(crate) management: Management,
     /// How long the signed identity passed to an application is valid.
     pub(crate) assertion_lifetime: Duration,
     /// The MDM systems whose reports count.
@@ -130,6 +137,16 @@ pub(crate) struct OwnHosts {
     pub(crate) auth: HostName,
     /// The admin API.
     pub(crate) admin: HostName,
+    /// Where devices renew their certificates over mTLS, where there is such a host.
+    pub(crate) device: Option<HostName>,
+}
+
+impl OwnHosts {
+    /// Each with the word it goes by.
+    pub(crate) fn all(&self) -> impl Iterator<Item = (&'static str, &HostName)> {
+        let device = self.device.iter().map(|name| ("device", name));
+        [("auth", &self.auth), ("admin", &self.admin)].into_iter().chain(device)
+    }
 }
 
 /// How connections to the gateway are secured.
@@ -185,6 +202,37 @@ pub(crate) struct Enrollment {
     pub(crate) token_lifetime: Duration,
     /// How long a device certificate is valid.
     pub(crate) certificate_lifetime: Duration,
+    /// How many certificates of one account may be alive at once.
+    pub(crate) certificates_alive: usize,
+    /// How long after its enrolment a certificate can be renewed.
+    pub(crate) maximum_age: Duration,
+}
+
+/// Which machines are believed to be what they prove.
+#[derive(Debug)]
+pub(crate) struct Attestation {
+    /// The CAs of endorsement keys.
+    pub(crate) roots: Vec<AttestationRoot>,
+    /// Machines that are not believed whoever vouches for them.
+    pub(crate) denied: Vec<HardwareId>,
+}
+
+/// A CA of endorsement keys.
+#[derive(Debug)]
+pub(crate) struct AttestationRoot {
+    /// Its certificate, PEM; more than one certificate is more than one root.
+    pub(crate) certificate: PathBuf,
+    /// How much its word is worth.
+    pub(crate) class: RootClass,
+}
+
+/// Whose certificates say that a device is managed.
+#[derive(Debug)]
+pub(crate) struct Management {
+    /// The gateway's own CA for those without an MDM.
+    pub(crate) own_authority: Option<KeyPairFiles>,
+    /// The MDM's CAs: those that issue.
+    pub(crate) authorities: Vec<ClientAuthority>,
 }
 
 /// A named set of networks.

@@ -27,6 +27,10 @@ pub(super) struct RawConfig {
     #[serde(default)]
     pub(super) enrollment: RawEnrollment,
     #[serde(default)]
+    pub(super) attestation: RawAttestation,
+    #[serde(default)]
+    pub(super) management: RawManagement,
+    #[serde(default)]
     pub(super) identity: RawIdentity,
     #[serde(default)]
     pub(super) mdm: RawMdm,
@@ -45,10 +49,11 @@ pub(super) struct RawLog {
 }
 
 #[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields, expecting = "`auth` and `admin`")]
+#[serde(deny_unknown_fields, expecting = "`auth`, `admin` and perhaps `device`")]
 pub(super) struct RawHosts {
     pub(super) auth: String,
     pub(super) admin: String,
+    pub(super) device: Option<String>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -86,10 +91,36 @@ pub(super) struct RawLimits {
 }
 
 #[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, expecting = "`token_lifetime` and `certificate_lifetime`")]
+#[serde(deny_unknown_fields, expecting = "the keys of `enrollment`")]
 pub(super) struct RawEnrollment {
     pub(super) token_lifetime: Option<String>,
     pub(super) certificate_lifetime: Option<String>,
+    pub(super) certificates_alive: Option<String>,
+    pub(super) maximum_age: Option<String>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, expecting = "`roots` and `denied`")]
+pub(super) struct RawAttestation {
+    #[serde(default)]
+    pub(super) roots: Vec<RawRoot>,
+    #[serde(default)]
+    pub(super) denied: Vec<String>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, expecting = "`certificate` and `class`")]
+pub(super) struct RawRoot {
+    pub(super) certificate: String,
+    pub(super) class: String,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, expecting = "`certificate_authority` and `authorities`")]
+pub(super) struct RawManagement {
+    pub(super) certificate_authority: Option<RawKeyPair>,
+    #[serde(default)]
+    pub(super) authorities: Vec<RawClientAuthority>,
 }
 
 #[derive(Debug, Default, Deserialize)]

@@ -16,6 +16,8 @@ pub(crate) enum Host<'a> {
     Auth,
     /// The gateway's own: the admin API.
     Admin,
+    /// The gateway's own: devices renew their certificates.
+    Device,
     /// Applications.
     Applications(&'a HostRoutes),
 }
@@ -48,6 +50,7 @@ pub(super) struct Routes {
     applications: Vec<Arc<Application>>,
     auth: String,
     admin: String,
+    device: Option<String>,
     exact: HashMap<String, HostRoutes>,
     wildcard: HashMap<String, HostRoutes>,
 }
@@ -66,6 +69,9 @@ impl Routes {
         }
         if name == self.admin {
             return Some(Host::Admin);
+        }
+        if self.device.as_deref() == Some(name) {
+            return Some(Host::Device);
         }
         let (_, parent) = name.split_once('.').filter(|(label, _)| !label.is_empty())?;
         self.wildcard.get(parent).map(Host::Applications)
@@ -89,10 +95,12 @@ impl Routes {
             }
         }
         let (auth, admin) = (own.auth.to_string(), own.admin.to_string());
+        let device = own.device.as_ref().map(ToString::to_string);
         Self {
             applications,
             auth,
             admin,
+            device,
             exact,
             wildcard,
         }
@@ -121,10 +129,18 @@ fn check_own_hosts(applications: &[(usize, Application)], own: &OwnHosts, checke
             format!("expected another host than `hosts.auth`, found `{}`", own.admin),
         );
     }
+    for other in [&own.auth, &own.admin] {
+        if own.device.as_ref() == Some(other) {
+            checker.refuse(
+                "hosts.device",
+                format!("expected another host than `hosts.auth` and `hosts.admin`, found `{other}`"),
+            );
+        }
+    }
     for (index, application) in applications {
         for (place, host) in application.hosts.iter().enumerate() {
             let key = format!("applications[{index}].hosts[{place}]");
-            for (role, name) in [("auth", &own.auth), ("admin", &own.admin)] {
+            for (role, name) in own.all() {
                 if host.covers(name) {
                     let message = format!("expected no host that covers the {role} host `{name}`, found `{host}`");
                     checker.refuse(&key, message);

@@ -92,6 +92,8 @@ fn the_example_shows_every_key_there_is() {
         "\ntls:",
         "\nlimits:",
         "\nenrollment:",
+        "\nattestation:",
+        "\nmanagement:",
         "\nidentity:",
         "\nmdm:",
         "  - name: office",
@@ -100,6 +102,8 @@ fn the_example_shows_every_key_there_is() {
         "    request_headers:",
         "    - certificate: tls/other-ca.pem",
         "    - certificate: tls/server.pem",
+        "    - certificate: tls/tpm-maker.pem",
+        "    - certificate: tls/mdm-ca.pem",
     ];
 
     for place in places {
@@ -359,6 +363,11 @@ impl Place {
             "other-ca.pem",
             "other-ca.crl",
             "internal-ca.pem",
+            "tpm-maker.pem",
+            "management-ca.pem",
+            "management-ca.key",
+            "mdm-ca.pem",
+            "mdm-ca.crl",
         ] {
             fs::write(at("tls").join(name), "").unwrap();
         }
@@ -450,6 +459,6 @@ applications:
 fn application_for<'a>(config: &'a Config, host: &str, path: &str) -> Option<&'a Arc<Application>> {
     match config.host(host)? {
         Host::Applications(routes) => routes.application_for(path),
-        Host::Auth | Host::Admin => None,
+        Host::Auth | Host::Admin | Host::Device => None,
     }
 }

@@ -25,9 +25,13 @@ pub(super) fn create(folder: &Path) -> Result<(), DemoError> {
     let servers =
         Authority::create("Latchkey demo server CA", Purpose::Server, Material::Demo, &terms()).map_err(bad)?;
     let authority = Authority::load(&servers.certificate_pem, &servers.key_pem).map_err(bad)?;
+    let managers =
+        Authority::create("Latchkey demo management CA", Purpose::Device, Material::Demo, &terms()).map_err(bad)?;
+    write(&tls.join("management-ca.pem"), &managers.certificate_pem)?;
+    write_key(&tls.join("management-ca.key"), &managers.key_pem)?;
     let names: Vec<String> = APPLICATIONS
         .iter()
-        .chain(&["auth", "admin"])
+        .chain(&["auth", "admin", "device"])
         .map(|name| format!("{name}.localhost"))
         .collect();
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
@@ -42,7 +46,8 @@ pub(super) fn create(folder: &Path) -> Result<(), DemoError> {
     Ok(())
 }
 
-fn terms() -> Terms {
+/// What the demo contributes to a certificate.
+pub(super) fn terms() -> Terms {
     Terms {
         now: Clock::start().now(),
         lifetime: LIFETIME,

@@ -1,7 +1,9 @@
 //! How does a newcomer see it work? A whole installation on this machine, made on the first run and kept.
 
+mod desktop;
 mod material;
 mod people;
+mod tpm;
 
 use std::fs;
 use std::io;
@@ -13,6 +15,9 @@ use url::Url;
 use crate::demo_apps;
 use crate::run::{Prepared, StartError, prepare};
 
+use desktop::Desktop;
+use tpm::{SoftwareTpm, note};
+
 /// Where the demo lives and what it stands in front of.
 pub(crate) struct Demo {
     /// Its folder.
@@ -21,6 +26,8 @@ pub(crate) struct Demo {
     pub(crate) port: u16,
     /// An application of one's own, in place of the built-in ones.
     pub(crate) upstream: Option<Url>,
+    /// Whether it gets a software TPM and a desktop with keys in it.
+    pub(crate) with_tpm: bool,
 }
 
 /// Says why the demo cannot be shown.
@@ -29,6 +36,12 @@ pub(crate) enum DemoError {
     /// The folder holds something else.
     #[error("`{}` is neither empty nor a demo's folder: name another one with --dir", folder.display())]
     Foreign {
+        /// The folder.
+        folder: PathBuf,
+    },
+    /// An earlier version made the folder.
+    #[error("`{}` was made by an earlier version: remove it, or name another one with --dir", folder.display())]
+    Earlier {
         /// The folder.
         folder: PathBuf,
     },
@@ -74,10 +87,17 @@ impl Demo {
                 .to_vec(),
             None => start_applications()?,
         };
+        let tpm = match self.with_tpm {
+            true => SoftwareTpm::start(&self.folder, self.port)?,
+            false => None,
+        };
+        if self.with_tpm && tpm.is_none() {
+            note("swtpm is not installed: the desktop with keys in hardware is left out.\n");
+        }
         self.write_configuration(&upstreams)?;
         let prepared = prepare(&self.folder.join(CONFIGURATION))?;
         people::create(&prepared.world, &self.folder)?;
-        self.serve(prepared)
+        self.serve(prepared, tpm)
     }
 
     /// Makes the folders; whether anything of the demo was missing.
@@ -85,10 +105,13 @@ impl Demo {
         let folder = &self.folder;
         let known = folder.join(CONFIGURATION).exists() || folder.join(UNFINISHED).exists();
         let empty = fs::read_dir(folder).map_or(true, |mut entries| entries.next().is_none());
+        if folder.join(CONFIGURATION).exists() && !folder.join("tls/management-ca.pem").exists() {
+            return Err(DemoError::Earlier { folder: folder.clone() });
+        }
         if !known && !empty {
             return Err(DemoError::Foreign { folder: folder.clone() });
         }
-        for part in ["", "devices", "policies", "log", "data", "tls"] {
+        for part in ["", "agents", "devices", "policies", "log", "data", "tls", "users"] {
             let path = folder.join(part);
             fs::create_dir_all(&path).map_err(files(format!("cannot make `{}`", path.display())))?;
         }
@@ -112,14 +135,22 @@ impl Demo {
              policies: policies\n\
              decision_log: log/decisions.jsonl\n\
              shutdown_grace: 1s\n\
-             hosts:\n  auth: auth.localhost\n  admin: admin.localhost\n\
+             hosts:\n  auth: auth.localhost\n  admin: admin.localhost\n  device: device.localhost\n\
              tls:\n  server_certificates:\n    - certificate: tls/server.pem\n      key: tls/server.key\n  \
              device_certificate_authority:\n    certificate: tls/device-ca.pem\n    key: tls/device-ca.key\n\
              enrollment:\n  certificate_lifetime: 365d\n\
              mdm:\n  sources: [{MDM}]\n\
-             applications:\n",
+             management:\n  certificate_authority:\n    certificate: tls/management-ca.pem\n    \
+             key: tls/management-ca.key\n",
             port = self.port,
         );
+        if self.folder.join(tpm::ROOT).exists() {
+            text.push_str(&format!(
+                "attestation:\n  roots:\n    - certificate: {}\n      class: test\n",
+                tpm::ROOT
+            ));
+        }
+        text.push_str("applications:\n");
         for (name, url) in APPLICATIONS.iter().zip(upstreams) {
             let (sensitivity, fold) = match *name {
                 "wiki" => (1, "    case_insensitive_paths: true\n"),
@@ -135,15 +166,22 @@ impl Demo {
         Ok(())
     }
 
-    fn serve(self, prepared: Prepared) -> Result<(), DemoError> {
-        let greeting = self.greeting();
+    fn serve(self, prepared: Prepared, tpm: Option<SoftwareTpm>) -> Result<(), DemoError> {
         prepared.serve(move || {
+            // The TPM ends with this process: it is never dropped.
+            let tpm = tpm.map(std::mem::ManuallyDrop::new);
+            let desktop = tpm.as_ref().map(|tpm| Desktop {
+                folder: self.folder.clone(),
+                port: self.port,
+                tcti: tpm.tcti(),
+            });
+            let desktop = desktop.filter(Desktop::enroll);
             crate::cli::print("ready\n");
-            crate::cli::print(&greeting);
+            crate::cli::print(&self.greeting(desktop.as_ref()));
         })
     }
 
-    fn greeting(&self) -> String {
+    fn greeting(&self, desktop: Option<&Desktop>) -> String {
         let (dir, port) = (self.folder.display(), self.port);
         let program = std::env::args().next().unwrap_or_else(|| "latchkey".to_owned());
         let alice = format!("--cert {dir}/devices/alice-laptop.pem --key {dir}/devices/alice-laptop.key");
@@ -167,6 +205,15 @@ impl Demo {
             let space = if who.is_empty() { "" } else { " " };
             text.push_str(&format!(
                 "\n# {what}\ncurl --cacert {dir}/ca.pem {who}{space}https://{app}.localhost:{port}{path}\n"
+            ));
+        }
+        if let (Some(desktop), Some(agent)) = (desktop, desktop::agent()) {
+            text.push_str(&format!(
+                "\n# carol's desktop has its keys in a TPM (a software one, whose root counts in this demo alone), so the \
+                 vault opens: 200\ncurl --cacert {dir}/ca.pem -H \"$({agent} assert --state {state} --method GET \
+                 --url https://vault.localhost:{port}/)\" https://vault.localhost:{port}/\n",
+                agent = agent.display(),
+                state = desktop.state().display(),
             ));
         }
         text.push_str(&format!(

@@ -1,21 +1,26 @@
-//! Who is in the demo? Two users with a laptop each, and the token of an admin.
+//! Who is in the demo? Three users, two of them with a laptop, and the token of an admin.
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use certs::{Terms, VerifiedRequest};
 use directory::{
-    Actor, ActorKind, ApiTokenId, Command, DeviceId, Enroll, EnrollmentId, EnrollmentTokenId, GroupId, KeyStore,
-    MdmReport, NewApiToken, NewCertificate, NewDevice, NewEnrollmentToken, NewGroup, NewUser, OsVersion, Platform,
-    Posture, Revision, Scope, SecretHash, Timestamp, UserId,
+    Actor, ActorKind, ApiTokenId, AuthenticatorId, Command, DeviceId, Enroll, EnrollmentId, EnrollmentTokenId, GroupId,
+    KeyStore, MdmReport, NewApiToken, NewCertificate, NewDevice, NewEnrollmentToken, NewGroup, NewUser, OsVersion,
+    Platform, Posture, Protected, Revision, Scope, SecretHash, Timestamp, TokenOrigin, UserId,
 };
 use rcgen::{CertificateParams, KeyPair};
+use zeroize::Zeroizing;
 
 use super::{DemoError, MDM, files};
 use crate::admin::Secret;
 use crate::auth::crl_url;
+use crate::factors::password::{self, Password};
+use crate::factors::totp::TotpSecret;
 use crate::private_file;
 use crate::world::World;
 
@@ -53,6 +58,12 @@ impl Maker<'_> {
         self.make_user("alice", "Alice", "Archer", &["employees", "finance"])
             .await?;
         self.make_user("bob", "Bob", "Baker", &["employees"]).await?;
+        self.make_user("carol", "Carol", "Clark", &["employees"]).await?;
+        for login in ["alice", "bob", "carol"] {
+            self.make_password(login).await?;
+        }
+        self.make_totp("carol").await?;
+        self.make_secret("carol", "pin", "271828")?;
         let alice = self.make_device("alice", "alice-laptop", Platform::Macos).await?;
         self.make_device("bob", "bob-laptop", Platform::Linux).await?;
         match alice {
@@ -116,19 +127,63 @@ impl Maker<'_> {
         Ok(())
     }
 
+    /// Gives a user a password, unless there is a file with it.
+    async fn make_password(&self, login: &str) -> Result<()> {
+        if self.users_file(login, "password").exists() {
+            return Ok(());
+        }
+        let text = URL_SAFE_NO_PAD.encode(rand::random::<[u8; 12]>());
+        let password = Password::chosen(Zeroizing::new(text.clone()))?;
+        let hash = password::hash(&password, rand::random())?;
+        let command = Command::SetPassword {
+            user: self.user_id(login)?,
+            id: AuthenticatorId::from_random(rand::random()),
+            hash: Protected::new(hash.to_phc()),
+        };
+        self.submit(command, Vec::new()).await?;
+        self.make_secret(login, "password", &text)
+    }
+
+    /// Gives a user a TOTP secret, unless there is a file with it.
+    async fn make_totp(&self, login: &str) -> Result<()> {
+        if self.users_file(login, "totp").exists() {
+            return Ok(());
+        }
+        let secret = TotpSecret::from_random(rand::random()).to_base32();
+        let command = Command::SetTotp {
+            user: self.user_id(login)?,
+            id: AuthenticatorId::from_random(rand::random()),
+            secret: Protected::new(secret.to_string()),
+        };
+        self.submit(command, Vec::new()).await?;
+        self.make_secret(login, "totp", &secret)
+    }
+
+    fn make_secret(&self, login: &str, ending: &str, text: &str) -> Result<()> {
+        let file = self.users_file(login, ending);
+        if !file.exists() {
+            private_file::write(&file, &format!("{text}\n"))?;
+        }
+        Ok(())
+    }
+
+    fn users_file(&self, login: &str, ending: &str) -> PathBuf {
+        self.folder.join("users").join(format!("{login}.{ending}"))
+    }
+
+    fn user_id(&self, login: &str) -> Result<UserId> {
+        let directory = self.world.directory.snapshot();
+        let user = directory.user_by_login(login).map(|user| user.id);
+        Ok(user.ok_or("the user is gone")?)
+    }
+
     /// Enrols a device with a new key, unless its certificate is there already; the device if it is new.
     async fn make_device(&self, login: &str, name: &str, platform: Platform) -> Result<Option<DeviceId>> {
         let certificate_file = self.folder.join("devices").join(format!("{name}.pem"));
         if certificate_file.exists() {
             return Ok(None);
         }
-        let user = self
-            .world
-            .directory
-            .snapshot()
-            .user_by_login(login)
-            .map(|user| user.id)
-            .ok_or("the user is gone")?;
+        let user = self.user_id(login)?;
         let secret = Secret::enrollment(rand::random()).hash();
         let now = self.now();
         let token = NewEnrollmentToken {
@@ -136,6 +191,9 @@ impl Maker<'_> {
             secret,
             user,
             device: None,
+            origin: TokenOrigin::Admin,
+            factors: Default::default(),
+            bound_to: None,
             ends: now.plus(Duration::from_secs(60)),
         };
         self.submit(Command::CreateEnrollmentToken(token), Vec::new()).await?;
@@ -168,10 +226,14 @@ impl Maker<'_> {
                 not_before: issued.not_before,
                 not_after: issued.not_after,
             },
+            authenticator: None,
         };
         let chain = issued.pem() + &authority.certificate_pem();
-        self.submit(Command::Enroll(enroll), vec![(issued.fingerprint, issued.der)])
-            .await?;
+        self.submit(
+            Command::Enroll(Box::new(enroll)),
+            vec![(issued.fingerprint, issued.der)],
+        )
+        .await?;
         private_file::write(&certificate_file.with_extension("key"), &key.serialize_pem())?;
         fs::write(&certificate_file, chain)?;
         Ok(Some(device))
@@ -195,6 +257,7 @@ impl Maker<'_> {
             source: MDM.to_owned(),
             managed: true,
             posture,
+            certificate: None,
             at: now,
             ends: now.plus(YEAR),
             version: Revision::default(),

@@ -131,7 +131,8 @@ fn hardened(mut config: ServerConfig) -> ServerConfig {
     config
 }
 
-/// Which hosts ask for a client certificate, exact names and the parents of wildcards. The auth and admin hosts do not.
+/// Which hosts ask for a client certificate, exact names and the parents of wildcards. The auth and admin hosts do
+/// not; the device host does, and says why it refuses.
 fn modes(config: &Config) -> (HashMap<String, ClientCertificate>, HashMap<String, ClientCertificate>) {
     use crate::config::HostPattern;
     let mut exact = HashMap::new();
@@ -144,10 +145,13 @@ fn modes(config: &Config) -> (HashMap<String, ClientCertificate>, HashMap<String
             };
         }
     }
-    for own in [&config.hosts.auth, &config.hosts.admin] {
-        if matches!(config.host(own.as_str()), Some(Host::Auth | Host::Admin)) {
-            exact.insert(own.to_string(), ClientCertificate::Off);
-        }
+    for (_, own) in config.hosts.all() {
+        let mode = match config.host(own.as_str()) {
+            Some(Host::Auth | Host::Admin) => ClientCertificate::Off,
+            Some(Host::Device) => ClientCertificate::Optional,
+            Some(Host::Applications(_)) | None => continue,
+        };
+        exact.insert(own.to_string(), mode);
     }
     (exact, wildcard)
 }
@@ -178,7 +182,7 @@ impl ServerCertificates {
     /// Finds each configured host its certificate; one without is an error.
     fn assign(&mut self, config: &Config) -> Result<(), TrustError> {
         use crate::config::HostPattern;
-        let own = [config.hosts.auth.to_string(), config.hosts.admin.to_string()];
+        let own = config.hosts.all().map(|(_, name)| name.to_string());
         let hosts = config
             .applications()
             .iter()

@@ -7,6 +7,7 @@ use http::{HeaderMap, HeaderName, Method, header};
 use pingora::http::RequestHeader;
 use policies::Action;
 
+use super::assertion::Presented;
 use super::denial::{Ambiguity, Denial};
 use super::target;
 use crate::config::{Host, PathOptions, Spelling};
@@ -43,6 +44,8 @@ pub(crate) struct Arrived {
     pub(crate) browser: bool,
     /// What Cedar is asked.
     pub(crate) action: Action,
+    /// The assertion in its head, once it was verified.
+    pub(crate) presented: Option<Presented>,
 }
 
 /// Who answers a request.
@@ -52,6 +55,8 @@ pub(crate) enum Site {
     Auth,
     /// The gateway: the admin API.
     Admin,
+    /// The gateway: devices renew their certificates.
+    Device,
     /// An application.
     Application(Arc<Served>),
 }
@@ -62,6 +67,7 @@ impl Site {
         match self {
             Self::Auth => "auth",
             Self::Admin => "admin",
+            Self::Device => "device",
             Self::Application(served) => &served.application.name,
         }
     }
@@ -130,6 +136,7 @@ impl Arrival<'_> {
         let site = match answering {
             Host::Auth => Site::Auth,
             Host::Admin => Site::Admin,
+            Host::Device => Site::Device,
             Host::Applications(routes) => {
                 let application = routes.application_for(&matched_path).ok_or(Denial::Misdirected)?;
                 Site::Application(setup.served(application).ok_or(Denial::Misdirected)?.clone())
@@ -153,6 +160,7 @@ impl Arrival<'_> {
             event_stream: accepts(head, "text/event-stream"),
             browser,
             action,
+            presented: None,
         })
     }
 
@@ -208,7 +216,7 @@ fn host_of(head: &RequestHeader) -> Option<(String, String)> {
 fn path_options(answering: Host<'_>) -> PathOptions {
     match answering {
         Host::Applications(routes) => routes.paths,
-        Host::Auth | Host::Admin => PathOptions {
+        Host::Auth | Host::Admin | Host::Device => PathOptions {
             encoded_slashes: Spelling::Refuse,
             path_parameters: Spelling::Refuse,
             case_insensitive: false,
@@ -228,7 +236,7 @@ fn check_origin(headers: &HeaderMap, site: &Site, authority: &str, action: Actio
     }
     let allowed = match site {
         Site::Application(served) => served.application.allowed_origins.as_slice(),
-        Site::Auth | Site::Admin => &[],
+        Site::Auth | Site::Admin | Site::Device => &[],
     };
     if let Some(origin) = origin {
         let listed = allowed.iter().any(|listed| listed.as_bytes() == origin.as_bytes());

@@ -7,9 +7,10 @@ use directory::{Device, Snapshot, Timestamp, User};
 use policies::Decider;
 
 use super::arrive::Arrived;
-use super::assess::{Assessed, FactStore, Judged, KnownDevice, assess};
+use super::assess::{Assessed, FactStore, Judged, assess};
 use super::denial::Denial;
-use super::identify::{Identified, Unidentified, identify};
+use super::identify::{Identified, Shown, Unidentified, identify};
+use super::record::Signals;
 use crate::setup::{Served, Setup};
 
 /// Proof that a request may go to its application. Only this file can make one.
@@ -76,7 +77,7 @@ pub(crate) struct Asker {
     /// The device's record.
     pub(crate) device: Option<Arc<Device>>,
     /// What was known of the device, where Cedar was asked.
-    pub(crate) known: Option<Arc<KnownDevice>>,
+    pub(crate) signals: Option<Signals>,
 }
 
 /// A moment's view of everything a decision reads. Taking one costs a few reference counts.
@@ -103,17 +104,22 @@ pub(crate) fn decide(store: &FactStore, view: &View, arrived: &Arrived, served: 
             asked: Asker::default(),
         };
     }
-    let shown = arrived.connection.certificate.as_ref();
+    let shown = Shown {
+        certificate: arrived.connection.certificate.as_ref(),
+        assertion: arrived.presented.as_ref(),
+    };
     let identified = match identify(shown, &view.directory, view.now) {
         Ok(identified) => identified,
         Err(unidentified) => {
-            let Unidentified { denial, device, user } = *unidentified;
+            let Unidentified {
+                denial, device, user, ..
+            } = *unidentified;
             return Verdict {
                 outcome: Err(denial),
                 asked: Asker {
                     user,
                     device,
-                    known: None,
+                    signals: None,
                 },
             };
         }
@@ -145,7 +151,7 @@ pub(crate) fn decide(store: &FactStore, view: &View, arrived: &Arrived, served: 
             asked: Asker {
                 user: Some(identified.user),
                 device: Some(identified.device),
-                known: Some(assessed.device),
+                signals: Some(assessed.signals),
             },
         },
     }

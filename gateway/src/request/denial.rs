@@ -29,6 +29,14 @@ pub(crate) enum Denial {
     CertificateUnknown,
     /// The certificate ended, perhaps on an open connection.
     CertificateExpired,
+    /// A certificate and an assertion are of different accounts.
+    CredentialsDisagree,
+    /// The assertion is not a good one.
+    AssertionRefused,
+    /// The device that signed was deleted.
+    DeviceDeleted,
+    /// The account on the device has ended.
+    EnrollmentEnded,
     /// The user was suspended or deactivated.
     UserInactive,
     /// The policies say no.
@@ -46,6 +54,8 @@ pub(crate) enum Ambiguity {
     Host,
     /// Its Origin: several.
     Origin,
+    /// Its assertion: several.
+    Assertion,
     /// Its method: not one of upper-case letters.
     Method,
 }
@@ -65,6 +75,10 @@ impl Denial {
             Self::CertificateRevoked => "certificate-revoked",
             Self::CertificateUnknown => "certificate-unknown",
             Self::CertificateExpired => "certificate-expired",
+            Self::CredentialsDisagree => "credentials-disagree",
+            Self::AssertionRefused => "assertion-refused",
+            Self::DeviceDeleted => "device-deleted",
+            Self::EnrollmentEnded => "enrollment-ended",
             Self::UserInactive => "user-inactive",
             Self::Policy(denied) => match denied.cause {
                 Cause::Policy => "policy-denied",
@@ -83,13 +97,16 @@ impl Denial {
             Self::Misdirected => 421,
             Self::MethodRefused => 405,
             Self::BodyTooLarge => 413,
-            Self::NotSignedIn | Self::TokenRefused => 401,
+            Self::NotSignedIn | Self::TokenRefused | Self::AssertionRefused => 401,
             Self::CrossSite
             | Self::DeviceDeactivated
             | Self::DeviceSuspended
             | Self::CertificateRevoked
             | Self::CertificateUnknown
             | Self::CertificateExpired
+            | Self::CredentialsDisagree
+            | Self::DeviceDeleted
+            | Self::EnrollmentEnded
             | Self::UserInactive
             | Self::Policy(_) => 403,
         }
@@ -109,6 +126,10 @@ impl Denial {
             Self::CertificateRevoked => "This device's certificate was revoked",
             Self::CertificateUnknown => "This device's certificate is not known here",
             Self::CertificateExpired => "This device's certificate has expired",
+            Self::CredentialsDisagree => "Two credentials name two accounts",
+            Self::AssertionRefused => "This device did not prove itself",
+            Self::DeviceDeleted => "This device is not known any more",
+            Self::EnrollmentEnded => "This account is no longer on this device",
             Self::UserInactive => "This account is not active",
             Self::Policy(_) => "Not allowed",
             Self::TokenRefused => "This token does not open this door",
@@ -121,6 +142,7 @@ impl Denial {
             Self::Ambiguous(Ambiguity::Target(bad)) => format!("Refused: {bad}."),
             Self::Ambiguous(Ambiguity::Host) => "Exactly one Host with a host name is expected.".to_owned(),
             Self::Ambiguous(Ambiguity::Origin) => "At most one Origin is expected.".to_owned(),
+            Self::Ambiguous(Ambiguity::Assertion) => "At most one Device-Assertion is expected.".to_owned(),
             Self::Ambiguous(Ambiguity::Method) => "A method of upper-case letters is expected.".to_owned(),
             Self::Misdirected => {
                 "No application of this gateway answers to this name on this connection (TLS server name and Host have \
@@ -142,6 +164,16 @@ impl Denial {
             Self::CertificateRevoked => "Enrol this device again to get a new certificate.".to_owned(),
             Self::CertificateUnknown => "The certificate is genuine, but no enrolled device has it. Enrol this device.".to_owned(),
             Self::CertificateExpired => "Renew the certificate, or enrol this device again.".to_owned(),
+            Self::CredentialsDisagree => {
+                "The certificate and the assertion are of different accounts. Show one of them, or two of one account.".to_owned()
+            }
+            Self::AssertionRefused => {
+                "Expected an assertion by an enrolled key for this method and URL, with a nonce that was not used before. The \
+                 answer carries a fresh one."
+                    .to_owned()
+            }
+            Self::DeviceDeleted => "An administrator deleted this device. Remove the account and add it again.".to_owned(),
+            Self::EnrollmentEnded => "Enrol this device again.".to_owned(),
             Self::UserInactive => "An administrator suspended or deactivated this account.".to_owned(),
             Self::Policy(denied) => {
                 let messages: Vec<&str> = denied.reasons.iter().map(|reason| &*reason.message).collect();

@@ -2,6 +2,7 @@
 
 use askama::Template;
 use bytes::Bytes;
+use device_checks::wire::NONCE_FIELD;
 use http::{HeaderValue, Method, header};
 use pingora::http::ResponseHeader;
 use pingora::proxy::Session;
@@ -19,6 +20,8 @@ pub(crate) struct Asked<'a> {
     pub(crate) browser: bool,
     /// Where a person can sign in.
     pub(crate) sign_in: Option<&'a str>,
+    /// A fresh nonce for whoever signs the request anew.
+    pub(crate) nonce: Option<String>,
 }
 
 /// A fault: ours or the upstream's, not the client's.
@@ -72,6 +75,7 @@ pub(crate) async fn deny(session: &mut Session, denial: &Denial, asked: &Asked<'
     let challenge = match denial {
         Denial::NotSignedIn => Some("Certificate realm=\"latchkey\""),
         Denial::TokenRefused => Some("Bearer realm=\"latchkey\""),
+        Denial::AssertionRefused => Some("Device-Assertion realm=\"latchkey\""),
         _ => None,
     };
     let body = answer.body(asked);
@@ -81,6 +85,9 @@ pub(crate) async fn deny(session: &mut Session, denial: &Denial, asked: &Asked<'
     }
     if let Some(challenge) = challenge {
         head.insert_header(header::WWW_AUTHENTICATE, challenge)?;
+    }
+    if let (Denial::AssertionRefused, Some(nonce)) = (denial, &asked.nonce) {
+        head.insert_header(NONCE_FIELD, nonce)?;
     }
     write(session, head, body).await
 }

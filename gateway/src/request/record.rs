@@ -65,7 +65,7 @@ pub(crate) enum Decision {
 }
 
 /// What was known of the device and how.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub(crate) struct Signals {
     /// Its enrolled key proved itself.
     pub(crate) registered: bool,

@@ -98,12 +98,19 @@ fn body(change: &Change) -> Result<Option<String>, serde_json::Error> {
         Change::PutReport(report) => serde_json::to_string(report),
         Change::PutEnrollmentToken(token) => serde_json::to_string(token),
         Change::PutApiToken(token) => serde_json::to_string(token),
+        Change::PutInstance(instance) => serde_json::to_string(instance),
+        Change::PutAuthenticator(authenticator) => serde_json::to_string(authenticator),
+        Change::PutManagementCertificate(certificate) => serde_json::to_string(certificate),
+        Change::PutSettings(settings) => serde_json::to_string(settings),
         Change::DeleteUser(_)
         | Change::DeleteGroup(_)
         | Change::DeleteDevice(_)
         | Change::DeleteEnrollment(_)
         | Change::DeleteReport { .. }
-        | Change::DeleteEnrollmentToken(_) => return Ok(None),
+        | Change::DeleteEnrollmentToken(_)
+        | Change::DeleteInstance(_)
+        | Change::DeleteAuthenticator(_)
+        | Change::DeleteManagementCertificate(_) => return Ok(None),
     };
     body.map(Some)
 }

@@ -67,6 +67,10 @@ fn record(table: Table, body: &str) -> Result<Change, serde_json::Error> {
         Table::Reports => read(body).map(Change::PutReport),
         Table::EnrollmentTokens => read(body).map(Change::PutEnrollmentToken),
         Table::ApiTokens => read(body).map(Change::PutApiToken),
+        Table::Instances => read(body).map(Change::PutInstance),
+        Table::Authenticators => read(body).map(Change::PutAuthenticator),
+        Table::ManagementCertificates => read(body).map(Change::PutManagementCertificate),
+        Table::Settings => read(body).map(Change::PutSettings),
     }
 }
 

@@ -7,10 +7,12 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use directory::{
-    Actor, ActorKind, ApiTokenId, AppendError, Command, DeviceId, Enroll, EnrollmentId, EnrollmentTokenId, Event,
-    EventQuery, Fingerprint, GroupId, KeyStore, KeyThumbprint, LoadError, MdmReport, NewApiToken, NewCertificate,
-    NewDevice, NewEnrollmentToken, NewGroup, NewUser, Order, Platform, Posture, QueryError, Revision, Scope,
-    SecretHash, Serial, Snapshot, Store, Timestamp, Transaction, UserId,
+    Actor, ActorKind, ApiTokenId, AppendError, AuthenticatorEnroll, AuthenticatorId, Command, DeviceId, Enroll,
+    EnrollmentId, EnrollmentTokenId, Event, EventQuery, Fingerprint, GroupId, Hardware, HardwareId, InstanceId,
+    KeyStore, KeyThumbprint, LoadError, ManagementAnswer, MdmReport, NewApiToken, NewCertificate, NewDevice,
+    NewEnrollmentToken, NewGroup, NewManagementCertificate, NewUser, Order, OrganizationId, Platform, Posture,
+    Protected, PublicKey, QueryError, Revision, Scope, SecretHash, Serial, Snapshot, Store, Timestamp, TokenOrigin,
+    Transaction, UserId, Verification, VerificationMethod,
 };
 use tempfile::TempDir;
 use tokio::sync::oneshot;
@@ -94,6 +96,9 @@ pub(super) fn create_token(n: u128) -> Command {
         secret: SecretHash::of(&n.to_string()),
         user: user(n),
         device: None,
+        origin: TokenOrigin::Admin,
+        factors: Default::default(),
+        bound_to: None,
         ends: START.plus(HOUR),
     })
 }
@@ -103,7 +108,7 @@ pub(super) fn der(n: u128) -> Vec<u8> {
 }
 
 pub(super) fn enroll(n: u128) -> Command {
-    Command::Enroll(Enroll {
+    Command::Enroll(Box::new(Enroll {
         secret: SecretHash::of(&n.to_string()),
         device: NewDevice {
             id: device(n),
@@ -120,13 +125,51 @@ pub(super) fn enroll(n: u128) -> Command {
             not_before: START,
             not_after: START.plus(HOUR * 1000),
         },
-    })
+        authenticator: Some(authenticator(n)),
+    }))
+}
+
+fn authenticator(n: u128) -> AuthenticatorEnroll {
+    let key = |role: u8| {
+        let x = KeyThumbprint::of(&[&[role], der(n).as_slice()].concat()).0;
+        PublicKey { x, y: x }
+    };
+    let fingerprint = Fingerprint::of(&[b"management", der(n).as_slice()].concat());
+    AuthenticatorEnroll {
+        instance: InstanceId::from_random(n),
+        instance_key: key(1),
+        public_key: key(2),
+        verification: Some(Verification {
+            key: key(3),
+            method: VerificationMethod::Pin,
+            hardware: true,
+        }),
+        hardware: Some(Hardware {
+            id: HardwareId::of(&der(n)),
+            chain: vec!["MA==".to_owned()],
+            at: START,
+        }),
+        hardware_key: true,
+        attested: true,
+        management: ManagementAnswer::Proved(NewManagementCertificate {
+            fingerprint,
+            issuer: Fingerprint::of(b"management ca"),
+            serial: Serial::from_octets(vec![0x41, u8::try_from(n).unwrap()]).unwrap(),
+            not_after: START.plus(HOUR * 1000),
+        }),
+    }
 }
 
 /// Commands that put a record of each kind there, with the number 1; the last changes a group.
 pub(super) fn one_of_each() -> Vec<Command> {
     vec![
+        Command::FoundOrganization(OrganizationId::from_random(1)),
         create_user(1),
+        Command::SetPassword {
+            user: user(1),
+            id: AuthenticatorId::from_random(1),
+            hash: Protected::new("$argon2id$".to_owned()),
+        },
         create_group(1),
         Command::AddMember {
             group: GroupId::from_random(1),
@@ -142,6 +185,7 @@ pub(super) fn one_of_each() -> Vec<Command> {
                 disk_encrypted: Some(true),
                 ..Posture::default()
             },
+            certificate: None,
             at: START,
             ends: START.plus(HOUR),
             version: Revision(0),

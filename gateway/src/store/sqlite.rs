@@ -182,7 +182,10 @@ async fn step(pool: &SqlitePool, schema: usize, migration: &'static str) -> Resu
 }
 
 /// The steps from an empty database to the current schema: the first leads to schema 1, and so on.
-const MIGRATIONS: &[&str] = &[include_str!("migrations/0001_directory.sql")];
+const MIGRATIONS: &[&str] = &[
+    include_str!("migrations/0001_directory.sql"),
+    include_str!("migrations/0002_authenticators.sql"),
+];
 /// How long a statement waits for another process's.
 const PATIENCE: Duration = Duration::from_secs(5);
 const READERS: u32 = 3;

@@ -13,6 +13,7 @@ use crate::decide::Cause;
 use crate::facts::{
     AccessRequest, Action, AppFacts, DeviceFacts, FactorUse, Proof, RequestFacts, SessionFacts, UserFacts,
 };
+use crate::organization::{OrganizationAction, OrganizationRequest, Registration};
 
 /// A file of cases: people, devices, sessions and applications by name, and requests among them.
 #[derive(Debug, Clone, Deserialize)]
@@ -64,8 +65,8 @@ struct RequestCase {
     user: String,
     device: Option<String>,
     session: Option<String>,
-    app: String,
-    action: Option<Action>,
+    app: Option<String>,
+    action: Option<ActionCase>,
     #[serde(default = "get")]
     method: String,
     #[serde(default = "root")]
@@ -82,6 +83,31 @@ struct RequestCase {
     ages: AgesCase,
     proof: Option<ProofCase>,
     authenticator_installed: Option<bool>,
+    admin_token: Option<bool>,
+    known_hardware: Option<bool>,
+    lost_trust_before: Option<bool>,
+    attested: Option<bool>,
+    as_strong_as_strongest: Option<bool>,
+}
+
+/// An action on an application, or on the organisation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase")]
+enum ActionCase {
+    Read,
+    Write,
+    Connect,
+    CreateSession,
+    ContinueSession,
+    RegisterDevice,
+    ManageAuthenticator,
+}
+
+/// What a case asks, and of whom.
+#[derive(Debug, Clone)]
+pub(crate) enum Asked {
+    Access(AccessRequest),
+    Organization(OrganizationAction, OrganizationRequest),
 }
 
 /// Ages in seconds; a negative one lies in the future.
@@ -193,6 +219,14 @@ impl Case {
             reasons: self.reasons.clone(),
         }
     }
+
+    fn unknown(&self, what: &'static str, name: &str) -> BadCases {
+        BadCases::Unknown {
+            case: self.name.clone(),
+            what,
+            name: name.to_owned(),
+        }
+    }
 }
 
 impl Cases {
@@ -202,37 +236,49 @@ impl Cases {
     }
 
     /// The request that a case is about.
-    pub(crate) fn request(&self, case: &Case) -> Result<AccessRequest, BadCases> {
+    pub(crate) fn asked(&self, case: &Case) -> Result<Asked, BadCases> {
+        let request = self.circumstances(case)?;
         let asked = &case.request;
-        let unknown = |what, name: &str| BadCases::Unknown {
+        let misplaced = |problem| BadCases::Misplaced {
             case: case.name.clone(),
-            what,
-            name: name.to_owned(),
+            problem,
         };
-        let user = self.user(&asked.user).ok_or_else(|| unknown("user", &asked.user))?;
-        let of_device = |name: &String| self.device(name).ok_or_else(|| unknown("device", name));
+        match (asked.target().map_err(misplaced)?, &asked.app) {
+            (Target::Organization(_), Some(_)) => Err(misplaced("an application, which that action is not about")),
+            (Target::Organization(action), None) => Ok(Asked::Organization(action, request)),
+            (Target::Application(_), None) => Err(misplaced("no application")),
+            (Target::Application(action), Some(name)) => {
+                let app = self.app(name).ok_or_else(|| case.unknown("application", name))?;
+                Ok(Asked::Access(access(request, Arc::new(app), action)))
+            }
+        }
+    }
+
+    /// All but what the request is about.
+    fn circumstances(&self, case: &Case) -> Result<OrganizationRequest, BadCases> {
+        let asked = &case.request;
+        let user = self
+            .user(&asked.user)
+            .ok_or_else(|| case.unknown("user", &asked.user))?;
+        let of_device = |name: &String| self.device(name).ok_or_else(|| case.unknown("device", name));
         let device = asked.device.as_ref().map(of_device).transpose()?;
-        let of_session = |name: &String| self.session(name, user.id).ok_or_else(|| unknown("session", name));
+        let of_session = |name: &String| self.session(name, user.id).ok_or_else(|| case.unknown("session", name));
         let session = asked.session.as_ref().map(of_session).transpose()?;
-        let app = self.app(&asked.app).ok_or_else(|| unknown("application", &asked.app))?;
         let proof = asked
             .proof
             .as_ref()
             .zip(device.as_ref())
             .map(|(proof, device)| proof.facts(device.id));
-        Ok(AccessRequest {
+        Ok(OrganizationRequest {
             user: Arc::new(user),
             device: device.map(Arc::new),
             session: session.map(Arc::new),
-            app: Arc::new(app),
-            action: asked.action.unwrap_or_else(|| Action::of(&asked.method, false)),
             request: asked.facts(),
             ages: asked.ages.facts(),
             proof,
             risk: asked.risk,
             authenticator_installed: asked.authenticator_installed,
             now: NOW,
-            fact_ends: None,
         })
     }
 
@@ -294,7 +340,54 @@ impl Cases {
     }
 }
 
+/// What a request is about.
+enum Target {
+    Application(Action),
+    Organization(OrganizationAction),
+}
+
 impl RequestCase {
+    /// What the request is about, or which key has no place in it.
+    fn target(&self) -> Result<Target, &'static str> {
+        let of_registration = [
+            self.admin_token,
+            self.known_hardware,
+            self.lost_trust_before,
+            self.attested,
+        ];
+        let registers = self.action == Some(ActionCase::RegisterDevice);
+        let manages = self.action == Some(ActionCase::ManageAuthenticator);
+        if !registers && of_registration.iter().any(Option::is_some) {
+            return Err("a fact of `registerDevice`");
+        }
+        if !manages && self.as_strong_as_strongest.is_some() {
+            return Err("a fact of `manageAuthenticator`");
+        }
+        Ok(match self.action {
+            None => Target::Application(Action::of(&self.method, false)),
+            Some(ActionCase::Read) => Target::Application(Action::Read),
+            Some(ActionCase::Write) => Target::Application(Action::Write),
+            Some(ActionCase::Connect) => Target::Application(Action::Connect),
+            Some(ActionCase::CreateSession) => Target::Organization(OrganizationAction::CreateSession),
+            Some(ActionCase::ContinueSession) => Target::Organization(OrganizationAction::ContinueSession),
+            Some(ActionCase::RegisterDevice) => {
+                Target::Organization(OrganizationAction::RegisterDevice(self.registration()))
+            }
+            Some(ActionCase::ManageAuthenticator) => Target::Organization(OrganizationAction::ManageAuthenticator {
+                as_strong_as_strongest: self.as_strong_as_strongest.unwrap_or_default(),
+            }),
+        })
+    }
+
+    fn registration(&self) -> Registration {
+        Registration {
+            admin_token: self.admin_token.unwrap_or_default(),
+            known_hardware: self.known_hardware.unwrap_or_default(),
+            lost_trust_before: self.lost_trust_before.unwrap_or_default(),
+            attested: self.attested.unwrap_or_default(),
+        }
+    }
+
     fn facts(&self) -> RequestFacts {
         RequestFacts {
             method: self.method.clone(),
@@ -332,6 +425,24 @@ impl ProofCase {
             user_verified: self.user_verified,
             user_verified_in_software: self.user_verified_in_software,
         }
+    }
+}
+
+/// The same request, about an application.
+fn access(request: OrganizationRequest, app: Arc<AppFacts>, action: Action) -> AccessRequest {
+    AccessRequest {
+        user: request.user,
+        device: request.device,
+        session: request.session,
+        app,
+        action,
+        request: request.request,
+        ages: request.ages,
+        proof: request.proof,
+        risk: request.risk,
+        authenticator_installed: request.authenticator_installed,
+        now: request.now,
+        fact_ends: None,
     }
 }
 

@@ -3,8 +3,8 @@
 use std::os::unix::fs::PermissionsExt;
 
 use directory::{
-    AppendError, Change, Command, Fingerprint, LoadError, Revision, Snapshot, Store, Table, Transaction, TransactionId,
-    Write,
+    AppendError, Change, Command, EnrollmentId, Fingerprint, LoadError, Method, Revision, Snapshot, Store, Table,
+    Transaction, TransactionId, Write,
 };
 use sqlx::{AssertSqlSafe, Connection};
 
@@ -26,7 +26,7 @@ async fn a_reopened_directory_is_what_it_was_in_memory() {
     let reopened = place.open();
 
     assert_eq!(*reopened.snapshot(), *before);
-    assert_eq!(before.revision(), Revision(8));
+    assert_eq!(before.revision(), Revision(10));
     assert!(before.device(device(1)).is_some() && before.report(device(1), "mdm").is_some());
 }
 
@@ -53,7 +53,7 @@ async fn an_acknowledged_deactivation_is_in_the_file_with_everything_it_entails(
             .fetch_one(&mut operator)
             .await
             .unwrap();
-    assert_eq!((revision, actor.as_str()), (9, "Admin"));
+    assert_eq!((revision, actor.as_str()), (11, "Admin"));
 }
 
 #[tokio::test]
@@ -194,8 +194,46 @@ async fn a_database_of_a_newer_schema_is_refused() {
 
     assert_eq!(
         refused.to_string(),
-        "the database has schema 2; this version knows schemas up to 1"
+        "the database has schema 3; this version knows schemas up to 2"
     );
+}
+
+/// What the first version wrote is read by this one: no machine was proved then, and no key signs assertions.
+#[tokio::test]
+async fn a_database_of_the_first_schema_is_brought_up_to_date() {
+    let place = Place::new();
+    drop(place.open());
+    std::fs::remove_file(place.database()).unwrap();
+    std::fs::File::create(place.database()).unwrap();
+    let mut connection = place.connect().await;
+    let records = format!(
+        r#"INSERT INTO "devices" (id, version, body) VALUES ('{device}', 1, '{{"id":"{device}","name":"old","platform":"linux",
+            "state":{{"state":"active"}},"ownership":"unknown","groups":[],"tags":{{}},"reported":null,
+            "secure_hardware":false,"created":0,"updated":0,"version":1}}');
+        INSERT INTO "enrollments" (id, version, body) VALUES ('{enrollment}', 1, '{{"id":"{enrollment}","device":"{device}",
+            "user":"{user}","state":{{"state":"active"}},"generation":0,"key":"{key}","key_store":"software",
+            "hardware_key":false,"created":0,"version":1}}');
+        PRAGMA user_version = 1"#,
+        device = device(1),
+        user = user(1),
+        enrollment = EnrollmentId::from_random(1),
+        key = "00".repeat(32),
+    );
+    let first = include_str!("../migrations/0001_directory.sql");
+    sqlx::raw_sql(first).execute(&mut connection).await.unwrap();
+    sqlx::raw_sql(AssertSqlSafe(records))
+        .execute(&mut connection)
+        .await
+        .unwrap();
+    drop(connection);
+
+    let directory = place.open();
+
+    let snapshot = directory.snapshot();
+    assert_eq!(snapshot.device(device(1)).unwrap().hardware, None);
+    let enrollment = snapshot.enrollment(EnrollmentId::from_random(1)).unwrap();
+    assert_eq!(enrollment.methods, [Method::Certificate].into());
+    assert!(enrollment.public_key.is_none() && snapshot.settings().is_none());
 }
 
 #[tokio::test]

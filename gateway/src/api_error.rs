@@ -1,17 +1,20 @@
-//! How does the admin API say no? One table from refusals to codes, and one body for all of them.
+//! How do the admin API and the endpoints for devices say no? One table from refusals to codes, one body for all of them.
+
+use std::time::Duration;
 
 use axum::Json;
 use axum::response::{IntoResponse, Response};
 use directory::{QueryError, Refusal, Scope};
 use http::{HeaderValue, StatusCode, header};
+use policies::{Denied, Reason};
 use serde_json::json;
 
 use crate::logs::Chain;
 use crate::store::SubmitError;
 
-/// Why a call to the admin API gets no answer.
+/// Why a call gets no answer.
 #[derive(Debug)]
-pub(super) enum ApiError {
+pub(crate) enum ApiError {
     /// There is no token that counts.
     InvalidToken,
     /// The token was not made for this.
@@ -24,23 +27,46 @@ pub(super) enum ApiError {
     Invalid(String),
     /// The directory refuses.
     Refused(Refusal),
+    /// Who signs in did not say who they are, or not rightly: alike for everybody.
+    NotAuthenticated,
+    /// There were too many failures; so long to wait.
+    Throttled(Duration),
+    /// Too much is asked for at once.
+    Busy,
+    /// The policies say no; their reasons.
+    Policy(Denied),
+    /// The policies ask for a factor that the user does not have.
+    FactorMissing {
+        /// What the policies say.
+        denied: Denied,
+        /// Which factor would do.
+        factor: &'static str,
+    },
+    /// A proof by a key is not a good one.
+    ProofRefused(String),
+    /// The device was deleted.
+    DeviceDeleted,
+    /// Another enrolment of this device is under way.
+    EnrollmentUnderWay,
+    /// FastPass cannot be switched off while policies look at devices: which.
+    DeviceConditions(String),
     /// The gateway itself fails; the cause is logged, not told.
     Fault,
 }
 
 impl ApiError {
     /// There is no such thing.
-    pub(super) fn not_found(what: &str, id: &str) -> Self {
+    pub(crate) fn not_found(what: &str, id: &str) -> Self {
         Self::NotFound(format!("there is no {what} `{id}`"))
     }
 
     /// The token lacks a scope.
-    pub(super) fn lacks(scope: Scope) -> Self {
+    pub(crate) fn lacks(scope: Scope) -> Self {
         Self::Forbidden(format!("the token lacks the scope `{scope}`"))
     }
 
     /// A value is not what it has to be.
-    pub(super) fn invalid(field: &str, expected: impl std::fmt::Display) -> Self {
+    pub(crate) fn invalid(field: &str, expected: impl std::fmt::Display) -> Self {
         Self::Invalid(format!("{field}: {expected}"))
     }
 }
@@ -72,6 +98,18 @@ impl IntoResponse for ApiError {
             Self::MethodNotAllowed => respond(Code::MethodNotAllowed, None),
             Self::Invalid(cause) => respond(Code::Validation, Some(cause)),
             Self::Refused(refusal) => respond(code_of(&refusal), Some(refusal.to_string())),
+            Self::NotAuthenticated => respond(Code::NotAuthenticated, None),
+            Self::Throttled(wait) => retry_after(respond(Code::TooMany, None), wait),
+            Self::Busy => retry_after(respond(Code::TooMany, None), BUSY),
+            Self::Policy(denied) => refuse_by_policy(&denied, None),
+            Self::FactorMissing { denied, factor } => {
+                let missing = format!("a factor of the kind `{factor}` is needed, and the user has none");
+                refuse_by_policy(&denied, Some(missing))
+            }
+            Self::ProofRefused(cause) => respond(Code::InvalidToken, Some(cause)),
+            Self::DeviceDeleted => respond(Code::DeviceDeleted, None),
+            Self::EnrollmentUnderWay => respond(Code::UnderWay, None),
+            Self::DeviceConditions(policies) => respond(Code::DeviceConditions, Some(policies)),
             Self::Fault => respond(Code::Internal, None),
         }
     }
@@ -117,6 +155,13 @@ enum Code {
     MethodNotAllowed,
     DeviceStatus,
     UserNotActive,
+    NotAuthenticated,
+    TooMany,
+    DeviceDeleted,
+    FactorNotActive,
+    VerificationRequired,
+    DeviceConditions,
+    UnderWay,
 }
 
 impl Code {
@@ -142,6 +187,25 @@ impl Code {
                 "Illegal device status, cannot perform action",
             ),
             Self::UserNotActive => (StatusCode::LOCKED, "E0000155", "The user is not active"),
+            Self::NotAuthenticated => (StatusCode::UNAUTHORIZED, "E0000004", "Authentication failed"),
+            Self::TooMany => (
+                StatusCode::TOO_MANY_REQUESTS,
+                "E0000047",
+                "Too many requests: try again later",
+            ),
+            Self::DeviceDeleted => (StatusCode::GONE, "E0000153", "The device has been deleted"),
+            Self::FactorNotActive => (StatusCode::GONE, "E0000154", "The account on this device is not active"),
+            Self::VerificationRequired => (StatusCode::BAD_REQUEST, "E0000158", "User verification is required"),
+            Self::DeviceConditions => (
+                StatusCode::FORBIDDEN,
+                "E0000174",
+                "FastPass cannot be disabled while policies have device conditions",
+            ),
+            Self::UnderWay => (
+                StatusCode::CONFLICT,
+                "E0000265",
+                "Another enrolment of this device is in progress",
+            ),
         }
     }
 }
@@ -155,12 +219,21 @@ fn code_of(refusal: &Refusal) -> Code {
         | Refusal::Circle
         | Refusal::KeyKnown
         | Refusal::CertificateKnown
+        | Refusal::InstanceElsewhere
+        | Refusal::HardwareRequired
+        | Refusal::OtherKey
         | Refusal::Invalid { .. } => Code::Validation,
-        Refusal::TokenUnknown | Refusal::TokenUsed | Refusal::TokenExpired | Refusal::TokenForOtherDevice => {
-            Code::InvalidToken
-        }
+        Refusal::TokenUnknown
+        | Refusal::TokenUsed
+        | Refusal::TokenExpired
+        | Refusal::TokenForOtherDevice
+        | Refusal::TokenForOtherInstance => Code::InvalidToken,
         Refusal::DeviceNotActive => Code::DeviceStatus,
         Refusal::UserNotActive => Code::UserNotActive,
+        Refusal::DeviceChanged => Code::UnderWay,
+        Refusal::UserVerificationRequired => Code::VerificationRequired,
+        Refusal::EnrollmentNotActive | Refusal::EnrollmentTooOld | Refusal::CertificateNotLive => Code::FactorNotActive,
+        Refusal::CodeUsed | Refusal::PasswordChanged | Refusal::NotAuthenticated { .. } => Code::NotAuthenticated,
     }
 }
 
@@ -173,8 +246,33 @@ fn respond(code: Code, cause: Option<String>) -> Response {
     }
 }
 
-fn fault(error: &dyn std::error::Error, what: &'static str) -> ApiError {
-    tracing::error!(error = %Chain(error), what, "the admin API failed");
+/// The reasons are the causes, each with what would help.
+fn refuse_by_policy(denied: &Denied, missing: Option<String>) -> Response {
+    let (status, name, sentence) = Code::Forbidden.parts();
+    let said = |reason: &Reason| match &reason.advice {
+        Some(advice) => format!("{} ({advice})", reason.message),
+        None => reason.message.to_string(),
+    };
+    let causes: Vec<String> = denied.reasons.iter().map(said).chain(missing).collect();
+    let causes: Vec<&str> = causes.iter().map(String::as_str).collect();
+    api_error(status, name, &format!("{sentence}: {}", causes.join(" ")), &causes)
+}
+
+/// Says when to come again, in whole seconds (RFC 9110, section 10.2.3).
+fn retry_after(mut response: Response, wait: Duration) -> Response {
+    let seconds = wait.as_secs().saturating_add(u64::from(wait.subsec_nanos() > 0));
+    response
+        .headers_mut()
+        .insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+    response
+}
+
+/// How long to stay away from a gateway that has too much to do.
+const BUSY: Duration = Duration::from_secs(2);
+
+/// The gateway itself fails: says so in the log, and nothing of it in the answer.
+pub(crate) fn fault(error: &dyn std::error::Error, what: &'static str) -> ApiError {
+    tracing::error!(error = %Chain(error), what, "an API call failed");
     ApiError::Fault
 }
 

@@ -1,0 +1,245 @@
+//! Which signed tokens are there, what do they claim, and what has to be so for each to be believed?
+//!
+//! All are compact JWS with ES256 ([`crate::jws`]), told apart by `typ`. Claims are JWT claims (RFC 7519) where there are
+//! such, and those of DPoP (RFC 9449) where they mean the same. Times are whole seconds since 1970. An unknown or repeated
+//! claim is refused.
+
+mod verify;
+
+use directory::{AttemptId, DeviceId, EnrollmentId, InstanceId, KeyThumbprint, OrganizationId, UserId};
+use serde::{Deserialize, Serialize};
+
+pub use verify::*;
+
+use crate::wire::{Signal, SignalReport};
+
+/// `typ` of [`Challenge`].
+pub const CHALLENGE_TYPE: &str = "latchkey-challenge+jwt";
+/// `typ` of [`Answer`].
+pub const ANSWER_TYPE: &str = "latchkey-answer+jwt";
+/// `typ` of [`Assertion`].
+pub const ASSERTION_TYPE: &str = "latchkey-device-assertion+jwt";
+/// `typ` of [`InstanceProof`].
+pub const INSTANCE_PROOF_TYPE: &str = "latchkey-instance-proof+jwt";
+/// `typ` of [`KeyProof`].
+pub const KEY_PROOF_TYPE: &str = "latchkey-key-proof+jwt";
+/// `typ` of [`EnrollmentReceipt`].
+pub const RECEIPT_TYPE: &str = "latchkey-enrollment+jwt";
+/// The audience of challenges: any authenticator that pinned the organisation.
+pub const AUTHENTICATOR: &str = "urn:latchkey:authenticator";
+/// How far honest clocks differ, in seconds.
+pub const LEEWAY: i64 = 60;
+/// How long an answer or assertion may be good for at most, in seconds.
+pub const LONGEST: i64 = 300;
+
+/// Which of an account's keys signs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum KeyType {
+    /// Signs without asking anybody: possession.
+    ProofOfPossession,
+    /// Signs after the user was verified: possession and knowledge or inherence.
+    UserVerification,
+}
+
+/// How the user was authenticated (RFC 8176 has `pin` and `face`; `fpt` is FastPass's possession).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+#[expect(missing_docs, reason = "the names say it")]
+pub enum Amr {
+    Fpt,
+    Pin,
+    Face,
+}
+
+/// What the gateway asks of a device; signed by one of the organisation's challenge keys.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Challenge {
+    /// The auth host's origin.
+    pub iss: String,
+    /// [`AUTHENTICATOR`].
+    pub aud: String,
+    /// When it was made.
+    pub iat: i64,
+    /// From when on it is over: at most [`LONGEST`] later.
+    pub exp: i64,
+    /// The attempt, which the answer names as `tx`.
+    pub jti: AttemptId,
+    /// At least 128 random bits.
+    pub nonce: String,
+    /// The organisation.
+    pub org_id: OrganizationId,
+    /// The attempt, under the name that the field uses.
+    pub transaction_id: AttemptId,
+    /// Where the answer goes.
+    pub verification_uri: String,
+    /// The origin of the page, or of the gateway itself, on whose behalf it is asked.
+    pub origin: String,
+    /// The facts asked for.
+    pub signals: Vec<Signal>,
+    /// SHA-256 (hexadecimal) of the subject names, in DER, of the CAs whose management certificates count.
+    pub management_issuers: Vec<String>,
+    /// The keys that may answer.
+    pub key_types: Vec<KeyType>,
+    /// `signed_nonce`.
+    pub method: String,
+    /// Whether somebody has to approve.
+    pub user_mediation: Demand,
+    /// Whether the user has to be verified.
+    pub user_verification: Demand,
+}
+
+/// How much something is asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+#[expect(missing_docs, reason = "the names say it")]
+pub enum Demand {
+    None,
+    Discouraged,
+    Optional,
+    Preferred,
+    Required,
+}
+
+/// What a device answers to a challenge; signed by one of the account's keys.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Answer {
+    /// The enrolment.
+    pub iss: EnrollmentId,
+    /// The auth host's origin.
+    pub aud: String,
+    /// The user.
+    pub sub: UserId,
+    /// When it was made.
+    pub iat: i64,
+    /// From when on it is over.
+    pub exp: i64,
+    /// Random; tells answers apart.
+    pub jti: String,
+    /// The challenge's attempt.
+    pub tx: AttemptId,
+    /// The challenge's nonce.
+    pub nonce: String,
+    /// How the user was authenticated.
+    pub amr: Vec<Amr>,
+    /// Which key signs.
+    pub key_type: KeyType,
+    /// The origin that the authenticator saw.
+    pub origin: String,
+    /// What the user did.
+    pub outcome: Outcome,
+    /// The facts asked for, as far as they are known.
+    pub signals: SignalReport,
+    /// Management attestations over this challenge's nonce: see [`crate::management`].
+    pub management: Vec<String>,
+}
+
+/// What a user did when asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Outcome {
+    /// Approved, or nobody had to.
+    Approved,
+    /// Said no.
+    Denied,
+    /// Closed the question.
+    Cancelled,
+    /// Could not be verified.
+    VerificationUnavailable,
+}
+
+/// Proof by an enrolled key on one HTTP request: the claims of DPoP (RFC 9449, section 4.2), and whose key it is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Assertion {
+    /// The enrolment.
+    pub iss: EnrollmentId,
+    /// The auth host's origin.
+    pub aud: String,
+    /// The user.
+    pub sub: UserId,
+    /// When it was made.
+    pub iat: i64,
+    /// From when on it is over.
+    pub exp: i64,
+    /// Random; tells assertions apart.
+    pub jti: String,
+    /// A nonce from the gateway, for one assertion.
+    pub nonce: String,
+    /// The request's method.
+    pub htm: String,
+    /// The request's URL without query and fragment, byte for byte.
+    pub htu: String,
+    /// How the user was authenticated.
+    pub amr: Vec<Amr>,
+    /// Which key signs.
+    pub key_type: KeyType,
+}
+
+/// Proof by an authenticator instance's key on one step of an enrolment, over its body and token.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct InstanceProof {
+    /// The auth host's origin.
+    pub aud: String,
+    /// When it was made.
+    pub iat: i64,
+    /// Random; tells proofs apart.
+    pub jti: String,
+    /// The request's method.
+    pub htm: String,
+    /// The request's URL.
+    pub htu: String,
+    /// [`crate::wire::hash`] of the body.
+    pub body: String,
+    /// [`crate::wire::hash`] of the enrolment token, where there is one yet (RFC 9449 calls it so).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ath: Option<String>,
+}
+
+/// Proof that a user-verification key to be enrolled is held, in this attempt.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct KeyProof {
+    /// The auth host's origin.
+    pub aud: String,
+    /// The attempt.
+    pub tx: AttemptId,
+    /// Its nonce.
+    pub nonce: String,
+}
+
+/// What the gateway enrolled, for the device that asked alone; signed by a challenge key.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct EnrollmentReceipt {
+    /// The auth host's origin.
+    pub iss: String,
+    /// The organisation.
+    pub org_id: OrganizationId,
+    /// The instance's key: for whom the receipt is.
+    pub aud: KeyThumbprint,
+    /// When it was made.
+    pub iat: i64,
+    /// The attempt.
+    pub tx: AttemptId,
+    /// Its nonce.
+    pub nonce: String,
+    /// The device.
+    pub device: DeviceId,
+    /// The user.
+    pub sub: UserId,
+    /// The enrolment.
+    pub enrollment: EnrollmentId,
+    /// The instance.
+    pub instance: InstanceId,
+    /// The possession key.
+    pub key: KeyThumbprint,
+    /// [`crate::wire::hash`] of the certificate chain in PEM.
+    pub certificate: String,
+}
+
+#[cfg(test)]
+mod tests;

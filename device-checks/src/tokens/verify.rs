@@ -1,0 +1,321 @@
+//! Does a token that a device signed count? By an enrolled key, for this gateway, this request or challenge, now.
+
+use directory::{
+    AttemptId, Enrollment, EnrollmentId, KeyThumbprint, Method, PublicKey, Timestamp, UserId, VerificationMethod,
+};
+
+use super::{
+    ANSWER_TYPE, ASSERTION_TYPE, Amr, Answer, Assertion, INSTANCE_PROOF_TYPE, InstanceProof, KEY_PROOF_TYPE, KeyProof,
+    KeyType, LEEWAY, LONGEST, Outcome,
+};
+use crate::jws::{BadToken, Unverified};
+use crate::wire::{Signal, SignalReport, hash};
+
+/// Says why an answer, assertion or proof does not count.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Refuted {
+    /// It is not such a token, or not by that key.
+    #[error(transparent)]
+    Token(#[from] BadToken),
+    /// The key is none of the enrolment's.
+    #[error("the key is none of this enrolment's")]
+    UnknownKey,
+    /// It says less or more of the key and the user than the key proves.
+    #[error("the claims keyType and amr do not fit the key")]
+    KeyType,
+    /// It is for somebody else.
+    #[error("the claim aud is not this gateway")]
+    Audience,
+    /// Another user or enrolment is meant.
+    #[error("the claims iss and sub are not this enrolment")]
+    Subject,
+    /// It is too old, from the future, or good for too long.
+    #[error("the claims iat and exp are not now")]
+    Time,
+    /// It was made for another request.
+    #[error("the claims htm and htu are not this request")]
+    Request,
+    /// It was made for another body or token.
+    #[error("the claims body and ath are not this request's")]
+    Contents,
+    /// It answers another challenge.
+    #[error("the claim tx is another attempt")]
+    Attempt,
+    /// The authenticator was asked by somebody else than the gateway.
+    #[error("the claim origin is not where the challenge was made")]
+    Origin,
+    /// It says what nobody asked.
+    #[error("the claim signals says what was not asked for")]
+    Signals,
+}
+
+/// Proof that an enrolled key signed this very request, for this gateway, now. Only [`verify_assertion`] makes one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct VerifiedAssertion {
+    enrollment: EnrollmentId,
+    key: KeyThumbprint,
+    key_type: KeyType,
+    nonce: String,
+}
+
+/// Proof that an enrolled key signed this answer to this challenge, now. Only [`verify_answer`] makes one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct VerifiedAnswer {
+    enrollment: EnrollmentId,
+    key: KeyThumbprint,
+    key_type: KeyType,
+    nonce: String,
+    /// What the user did.
+    pub outcome: Outcome,
+    /// What the device says of itself.
+    pub signals: SignalReport,
+    /// Its management attestations, not verified yet.
+    pub management: Vec<String>,
+}
+
+macro_rules! proof_by_key {
+    ($name:ident) => {
+        impl $name {
+            /// The enrolment whose key signed.
+            pub fn enrollment(&self) -> EnrollmentId {
+                self.enrollment
+            }
+
+            /// The key that signed.
+            pub fn key(&self) -> KeyThumbprint {
+                self.key
+            }
+
+            /// Which of the enrolment's keys it is.
+            pub fn key_type(&self) -> KeyType {
+                self.key_type
+            }
+
+            /// The nonce it used up.
+            pub fn nonce(&self) -> &str {
+                &self.nonce
+            }
+        }
+    };
+}
+
+proof_by_key!(VerifiedAssertion);
+proof_by_key!(VerifiedAnswer);
+
+/// What an assertion has to be about.
+#[derive(Debug, Clone, Copy)]
+pub struct ExpectedRequest<'a> {
+    /// The auth host's origin.
+    pub audience: &'a str,
+    /// The request's method.
+    pub method: &'a str,
+    /// The request's URL without query.
+    pub url: &'a str,
+    /// The present moment.
+    pub now: Timestamp,
+}
+
+/// What an answer has to be about.
+#[derive(Debug, Clone, Copy)]
+pub struct ExpectedAnswer<'a> {
+    /// The auth host's origin.
+    pub audience: &'a str,
+    /// The attempt.
+    pub attempt: AttemptId,
+    /// The origin on whose behalf the challenge was made.
+    pub origin: &'a str,
+    /// The facts that were asked for.
+    pub signals: &'a [Signal],
+    /// The present moment.
+    pub now: Timestamp,
+}
+
+/// The enrolment that an assertion says it is by, for looking up its keys.
+///
+/// # Errors
+///
+/// Refuses what is no assertion.
+pub fn claimed_enrollment(token: &str) -> Result<EnrollmentId, BadToken> {
+    let claims: Assertion = Unverified::parse(token, ASSERTION_TYPE)?.claims()?;
+    Ok(claims.iss)
+}
+
+/// The enrolment that an answer says it is by.
+///
+/// # Errors
+///
+/// Refuses what is no answer.
+pub fn answering_enrollment(token: &str) -> Result<EnrollmentId, BadToken> {
+    let claims: Answer = Unverified::parse(token, ANSWER_TYPE)?.claims()?;
+    Ok(claims.iss)
+}
+
+/// Checks an assertion but for its nonce, which the caller burns, and the state of device and user, which it judges.
+///
+/// # Errors
+///
+/// Says what does not fit; nobody but the log is told.
+pub fn verify_assertion(
+    token: &str,
+    enrollment: &Enrollment,
+    expected: &ExpectedRequest<'_>,
+) -> Result<VerifiedAssertion, Refuted> {
+    let token = Unverified::parse(token, ASSERTION_TYPE)?;
+    let (key, method) = key_of(enrollment, token.key())?;
+    let claims: Assertion = token.verify(&key)?;
+    let key_type = check_key_type(method, claims.key_type, &claims.amr)?;
+    check_audience(&claims.aud, expected.audience)?;
+    check_subject(enrollment, claims.iss, claims.sub)?;
+    check_time(claims.iat, claims.exp, expected.now)?;
+    if claims.htm != expected.method || claims.htu != expected.url {
+        return Err(Refuted::Request);
+    }
+    Ok(VerifiedAssertion {
+        enrollment: enrollment.id,
+        key: key.thumbprint(),
+        key_type,
+        nonce: claims.nonce,
+    })
+}
+
+/// Checks an answer but for its nonce, which the caller compares and burns, and the state of device and user.
+///
+/// # Errors
+///
+/// Says what does not fit.
+pub fn verify_answer(
+    token: &str,
+    enrollment: &Enrollment,
+    expected: &ExpectedAnswer<'_>,
+) -> Result<VerifiedAnswer, Refuted> {
+    let token = Unverified::parse(token, ANSWER_TYPE)?;
+    let (key, method) = key_of(enrollment, token.key())?;
+    let claims: Answer = token.verify(&key)?;
+    let key_type = check_key_type(method, claims.key_type, &claims.amr)?;
+    check_audience(&claims.aud, expected.audience)?;
+    check_subject(enrollment, claims.iss, claims.sub)?;
+    check_time(claims.iat, claims.exp, expected.now)?;
+    if claims.tx != expected.attempt {
+        return Err(Refuted::Attempt);
+    }
+    if claims.origin != expected.origin {
+        return Err(Refuted::Origin);
+    }
+    if claims
+        .signals
+        .signals()
+        .any(|signal| !expected.signals.contains(&signal))
+    {
+        return Err(Refuted::Signals);
+    }
+    Ok(VerifiedAnswer {
+        enrollment: enrollment.id,
+        key: key.thumbprint(),
+        key_type,
+        nonce: claims.nonce,
+        outcome: claims.outcome,
+        signals: claims.signals,
+        management: claims.management,
+    })
+}
+
+/// Checks that the instance with this key made this very step of an enrolment.
+///
+/// # Errors
+///
+/// Says what does not fit.
+pub fn verify_instance_proof(
+    token: &str,
+    key: &PublicKey,
+    expected: &ExpectedRequest<'_>,
+    body: &[u8],
+    enrollment_token: Option<&str>,
+) -> Result<(), Refuted> {
+    let claims: InstanceProof = Unverified::parse(token, INSTANCE_PROOF_TYPE)?.verify(key)?;
+    check_audience(&claims.aud, expected.audience)?;
+    check_time(claims.iat, claims.iat.saturating_add(1), expected.now)?;
+    if claims.htm != expected.method || claims.htu != expected.url {
+        return Err(Refuted::Request);
+    }
+    if claims.body != hash(body) || claims.ath != enrollment_token.map(|token| hash(token.as_bytes())) {
+        return Err(Refuted::Contents);
+    }
+    Ok(())
+}
+
+/// Checks that whoever enrols a user-verification key holds it, in this attempt.
+///
+/// # Errors
+///
+/// Says what does not fit.
+pub fn verify_key_proof(
+    token: &str,
+    key: &PublicKey,
+    audience: &str,
+    attempt: AttemptId,
+    nonce: &str,
+) -> Result<(), Refuted> {
+    let claims: KeyProof = Unverified::parse(token, KEY_PROOF_TYPE)?.verify(key)?;
+    check_audience(&claims.aud, audience)?;
+    if claims.tx != attempt || claims.nonce != nonce {
+        return Err(Refuted::Attempt);
+    }
+    Ok(())
+}
+
+/// The key of the enrolment that a token names, and how its user is verified, where that is what it is for; an enrolment
+/// without FastPass has none that signs tokens.
+fn key_of(enrollment: &Enrollment, named: KeyThumbprint) -> Result<(PublicKey, Option<VerificationMethod>), Refuted> {
+    if !enrollment.methods.contains(&Method::SignedNonce) {
+        return Err(Refuted::UnknownKey);
+    }
+    let possession = enrollment.public_key.map(|key| (key, None));
+    let verification = enrollment.verification.as_ref();
+    let verification = verification.map(|verification| (verification.key, Some(verification.method)));
+    let mut keys = [possession, verification].into_iter().flatten();
+    keys.find(|(key, _)| key.thumbprint() == named)
+        .ok_or(Refuted::UnknownKey)
+}
+
+/// A possession key never passes for more than possession, nor does a verification key hide what it is, or say that the
+/// user was verified in another way than it was enrolled for.
+fn check_key_type(method: Option<VerificationMethod>, claimed: KeyType, amr: &[Amr]) -> Result<KeyType, Refuted> {
+    let (known, expected) = match method {
+        None => (KeyType::ProofOfPossession, &[Amr::Fpt][..]),
+        Some(VerificationMethod::Pin) => (KeyType::UserVerification, &[Amr::Fpt, Amr::Pin][..]),
+    };
+    let is_whole = expected.iter().all(|one| amr.contains(one));
+    let is_alone = amr.iter().all(|one| expected.contains(one));
+    if known == claimed && is_whole && is_alone {
+        Ok(known)
+    } else {
+        Err(Refuted::KeyType)
+    }
+}
+
+fn check_audience(claimed: &str, expected: &str) -> Result<(), Refuted> {
+    if claimed == expected {
+        Ok(())
+    } else {
+        Err(Refuted::Audience)
+    }
+}
+
+fn check_subject(enrollment: &Enrollment, iss: EnrollmentId, sub: UserId) -> Result<(), Refuted> {
+    if iss == enrollment.id && sub == enrollment.user {
+        Ok(())
+    } else {
+        Err(Refuted::Subject)
+    }
+}
+
+fn check_time(iat: i64, exp: i64, now: Timestamp) -> Result<(), Refuted> {
+    let lifetime = exp.checked_sub(iat).ok_or(Refuted::Time)?;
+    let begun = iat <= now.secs().saturating_add(LEEWAY);
+    let over = now.secs() >= exp.saturating_add(LEEWAY);
+    if begun && !over && (1..=LONGEST).contains(&lifetime) {
+        Ok(())
+    } else {
+        Err(Refuted::Time)
+    }
+}

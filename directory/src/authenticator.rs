@@ -1,0 +1,75 @@
+//! What does a user prove who they are with, apart from devices? A password, a TOTP secret.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{AuthenticatorId, Revision, Timestamp, UserId};
+
+/// One authenticator of a user.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Authenticator {
+    /// Never reused.
+    pub id: AuthenticatorId,
+    /// Whose it is.
+    pub user: UserId,
+    /// What it is, and what verifying takes.
+    pub kind: AuthenticatorKind,
+    /// When the record was made.
+    pub created: Timestamp,
+    /// When the record last changed.
+    pub updated: Timestamp,
+    /// The revision in which the record last changed.
+    pub version: Revision,
+}
+
+/// What an authenticator is, and what verifying takes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "kind")]
+pub enum AuthenticatorKind {
+    /// A password; a user has one at most.
+    Password {
+        /// Its argon2id hash as a PHC string.
+        hash: Protected,
+    },
+    /// A time-based one-time password (RFC 6238); a user has one at most.
+    Totp {
+        /// The shared secret in base32.
+        secret: Protected,
+        /// The last time step whose code was used: none at or before it works again.
+        last_step: Option<u64>,
+    },
+}
+
+/// A text that is stored and never shown.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Protected(String);
+
+impl AuthenticatorKind {
+    /// What it is called everywhere: `password`, `totp`.
+    pub const fn as_str(&self) -> &'static str {
+        match self {
+            Self::Password { .. } => "password",
+            Self::Totp { .. } => "totp",
+        }
+    }
+}
+
+impl Protected {
+    /// Keeps a text from being shown.
+    pub fn new(text: String) -> Self {
+        Self(text)
+    }
+
+    /// The text itself, for whoever verifies with it.
+    pub fn reveal(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Protected {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("[redacted]")
+    }
+}

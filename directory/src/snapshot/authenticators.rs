@@ -1,0 +1,110 @@
+//! What proves a user or a device, beside its record? Instances, machines, authenticators, management certificates.
+
+use std::sync::Arc;
+
+use crate::{
+    Authenticator, AuthenticatorId, AuthenticatorKind, Device, DeviceId, DeviceState, Enrollment, EnrollmentState,
+    Fingerprint, HardwareId, Instance, InstanceId, KeyThumbprint, ManagementCertificate, ManagementState, Settings,
+    Snapshot, UserId,
+};
+
+/// What devices are known by.
+impl Snapshot {
+    /// The device that is this machine; no two are.
+    pub fn device_by_hardware(&self, hardware: HardwareId) -> Option<&Arc<Device>> {
+        self.devices_by_hardware
+            .get(&hardware)
+            .and_then(|id| self.devices.get(id))
+    }
+
+    /// The authenticator instance with this id.
+    pub fn instance(&self, id: InstanceId) -> Option<&Arc<Instance>> {
+        self.instances.get(&id)
+    }
+
+    /// The authenticator instance with this key.
+    pub fn instance_by_key(&self, key: KeyThumbprint) -> Option<&Arc<Instance>> {
+        self.instances_by_key.get(&key).and_then(|id| self.instances.get(id))
+    }
+
+    /// The authenticator instances on this device, by id.
+    pub fn instances_of_device(&self, device: DeviceId) -> impl Iterator<Item = &Arc<Instance>> {
+        let of_device = self
+            .instances_by_device
+            .range((device, InstanceId::FIRST)..=(device, InstanceId::LAST));
+        of_device.filter_map(|(_, id)| self.instances.get(id))
+    }
+
+    /// Whether a device of this user is shut out: suspended or deactivated while the user had an account on it.
+    pub fn has_lost_trust(&self, user: UserId) -> bool {
+        self.enrollments_of_user(user)
+            .any(|enrollment| self.was_shut_out(enrollment))
+    }
+
+    fn was_shut_out(&self, enrollment: &Enrollment) -> bool {
+        let state = self.device(enrollment.device).map(|device| device.state);
+        match (state, enrollment.state) {
+            (None | Some(DeviceState::Active), _) => false,
+            (
+                Some(DeviceState::Suspended { at } | DeviceState::Deactivated { at }),
+                EnrollmentState::Ended { at: ended },
+            ) => ended >= at,
+            (Some(_), EnrollmentState::Active | EnrollmentState::Suspended) => true,
+        }
+    }
+}
+
+/// What users prove who they are with.
+impl Snapshot {
+    /// The authenticator with this id.
+    pub fn authenticator(&self, id: AuthenticatorId) -> Option<&Arc<Authenticator>> {
+        self.authenticators.get(&id)
+    }
+
+    /// The authenticators of this user, by id.
+    pub fn authenticators_of_user(&self, user: UserId) -> impl Iterator<Item = &Arc<Authenticator>> {
+        let of_user = self
+            .authenticators_by_user
+            .range((user, AuthenticatorId::FIRST)..=(user, AuthenticatorId::LAST));
+        of_user.filter_map(|(_, id)| self.authenticators.get(id))
+    }
+
+    /// The user's password, if they have one.
+    pub fn password_of(&self, user: UserId) -> Option<&Arc<Authenticator>> {
+        self.authenticators_of_user(user)
+            .find(|authenticator| matches!(authenticator.kind, AuthenticatorKind::Password { .. }))
+    }
+
+    /// The user's TOTP authenticator, if they have one.
+    pub fn totp_of(&self, user: UserId) -> Option<&Arc<Authenticator>> {
+        self.authenticators_of_user(user)
+            .find(|authenticator| matches!(authenticator.kind, AuthenticatorKind::Totp { .. }))
+    }
+
+    /// The organisation and what it asks of FastPass; nothing before it was founded.
+    pub fn settings(&self) -> Option<&Arc<Settings>> {
+        self.settings.as_ref()
+    }
+}
+
+/// Management certificates.
+impl Snapshot {
+    /// The management certificate with this fingerprint, bound or not.
+    pub fn management_certificate(&self, fingerprint: &Fingerprint) -> Option<&Arc<ManagementCertificate>> {
+        self.management.get(fingerprint)
+    }
+
+    /// The management certificates that are or were bound to this device, by fingerprint.
+    pub fn management_of_device(&self, device: DeviceId) -> impl Iterator<Item = &Arc<ManagementCertificate>> {
+        let of_device = self
+            .management_by_device
+            .range((device, Fingerprint::FIRST)..=(device, Fingerprint::LAST));
+        of_device.filter_map(|(_, fingerprint)| self.management.get(fingerprint))
+    }
+
+    /// The management certificate that the device showed when it was last asked.
+    pub fn proved_management(&self, device: DeviceId) -> Option<&Arc<ManagementCertificate>> {
+        self.management_of_device(device)
+            .find(|certificate| matches!(certificate.state, ManagementState::Proved { .. }))
+    }
+}

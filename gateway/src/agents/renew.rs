@@ -1,0 +1,63 @@
+//! May this device have a new certificate? It shows the old one on its connection, and asks for the same key.
+
+use std::sync::Arc;
+
+use axum::body::Bytes;
+use axum::extract::State;
+use axum::{Extension, Json};
+use certs::VerifiedRequest;
+use device_checks::wire::{Renew, Renewed};
+use directory::{Command, NewCertificate, RenewCertificate, Timestamp};
+use http::StatusCode;
+
+use super::finish::issue;
+use crate::api_error::ApiError;
+use crate::logs::Chain;
+use crate::request::{Arrived, Identified};
+use crate::sign_in::actor_of;
+use crate::world::World;
+
+/// Renews the certificate of the connection.
+pub(super) async fn renew(
+    State(world): State<Arc<World>>,
+    Extension(arrived): Extension<Arc<Arrived>>,
+    Extension(identified): Extension<Arc<Identified>>,
+    body: Bytes,
+) -> Result<(StatusCode, Json<Renewed>), ApiError> {
+    let asked: Renew = super::read(&body)?;
+    let request = VerifiedRequest::parse_pem(&asked.certificate_request)
+        .map_err(|bad| ApiError::invalid("certificateRequest", Chain(&bad)))?;
+    let shown = identified.certificate.as_ref().ok_or(ApiError::InvalidToken)?;
+    let now = world.clock.now();
+    // Nothing is signed for a key that the directory would refuse.
+    if request.key() != identified.enrollment.key {
+        return Err(ApiError::Refused(directory::Refusal::OtherKey));
+    }
+    let issued = issue(&world, &request, identified.device.id, now)?;
+    let setup = world.setup.load_full();
+    let command = Command::RenewCertificate(RenewCertificate {
+        shown: shown.fingerprint,
+        certificate: NewCertificate {
+            fingerprint: issued.fingerprint,
+            serial: issued.serial.clone(),
+            issuer: world.authority.fingerprint(),
+            not_before: issued.not_before,
+            not_after: issued.not_after,
+        },
+        key: request.key(),
+        most_alive: setup.config.enrollment.certificates_alive,
+        enrolled_since: before(now, setup.config.enrollment.maximum_age),
+    });
+    let certificate = issued.pem() + &world.authority.certificate_pem();
+    let actor = actor_of(&identified.user, arrived.connection.peer);
+    world
+        .directory
+        .submit(command, actor, vec![(issued.fingerprint, issued.der)])
+        .await?;
+    Ok((StatusCode::CREATED, Json(Renewed { certificate })))
+}
+
+fn before(now: Timestamp, age: std::time::Duration) -> Timestamp {
+    let age = i64::try_from(age.as_millis()).unwrap_or(i64::MAX);
+    Timestamp::from_millis(now.millis().saturating_sub(age))
+}

@@ -1,0 +1,7 @@
+//! How does a person prove who they are with what they know or hold, and how is guessing kept slow?
+
+pub(crate) mod hasher;
+pub(crate) mod password;
+pub(crate) mod throttle;
+pub(crate) mod totp;
+mod window;
