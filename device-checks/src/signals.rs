@@ -453,6 +453,7 @@ mod tests {
                 }),
                 ..Posture::default()
             },
+            certificate: None,
             at: NOW,
             ends: NOW.plus(Duration::from_secs(3_600)),
             version: Revision(1),

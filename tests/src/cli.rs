@@ -36,18 +36,15 @@ where
     }
 }
 
+/// A program in the build directory that this test was built into.
+pub(crate) fn beside(name: &str) -> PathBuf {
+    let test = std::env::current_exe().unwrap();
+    test.parent().unwrap().parent().unwrap().join(name)
+}
+
 /// The gateway under test: `LATCHKEY_BIN`, or `latchkey` in the build directory that this test was built into.
 pub fn program() -> PathBuf {
-    let beside = || {
-        std::env::current_exe()
-            .unwrap()
-            .parent()
-            .unwrap()
-            .parent()
-            .unwrap()
-            .join("latchkey")
-    };
-    let program = std::env::var_os("LATCHKEY_BIN").map_or_else(beside, PathBuf::from);
+    let program = std::env::var_os("LATCHKEY_BIN").map_or_else(|| beside("latchkey"), PathBuf::from);
     assert!(
         program.exists(),
         "{} does not exist: run `cargo build -p latchkey` first",

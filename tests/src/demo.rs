@@ -24,7 +24,14 @@ pub struct Demo {
     process: Process,
     home: TempDir,
     port: u16,
+    start: Start,
+}
+
+/// What a demo is started with.
+#[derive(Debug, Clone, Default)]
+struct Start {
     upstream: Option<String>,
+    tpm: bool,
 }
 
 /// The demo's device of alice: managed.
@@ -37,35 +44,46 @@ pub const NOBODY: Option<&str> = None;
 impl Demo {
     /// Starts a demo with its built-in applications.
     pub fn start() -> Self {
-        Self::launch(None)
+        Self::launch(Start::default())
     }
 
     /// Starts a demo in front of this application.
     pub fn in_front_of(upstream: &Upstream) -> Self {
-        Self::launch(Some(upstream.url()))
+        Self::start_with_upstream(&upstream.url())
     }
 
     /// Starts a demo in front of whatever is at this URL.
     pub fn start_with_upstream(url: &str) -> Self {
-        Self::launch(Some(url.to_owned()))
+        Self::launch(Start {
+            upstream: Some(url.to_owned()),
+            tpm: false,
+        })
     }
 
-    fn launch(upstream: Option<String>) -> Self {
+    /// Starts a demo with its software TPM and the desktop whose keys are in it.
+    pub fn with_tpm() -> Self {
+        Self::launch(Start {
+            upstream: None,
+            tpm: true,
+        })
+    }
+
+    fn launch(how: Start) -> Self {
         let home = tempfile::Builder::new().prefix("latchkey-test-").tempdir().unwrap();
         let port = free_port();
-        let process = start(home.path(), port, upstream.as_deref());
+        let process = start(home.path(), port, &how);
         Self {
             process,
             home,
             port,
-            upstream,
+            start: how,
         }
     }
 
     /// Kills the gateway at once and starts it again on the same directory and port.
     pub fn restart(&mut self) {
         self.process.kill();
-        self.process = start(self.home.path(), self.port, self.upstream.as_deref());
+        self.process = start(self.home.path(), self.port, &self.start);
     }
 
     /// Kills the gateway as a power cut would.
@@ -297,7 +315,7 @@ pub fn host(app: &str) -> String {
     format!("{app}.localhost")
 }
 
-fn start(home: &Path, port: u16, upstream: Option<&str>) -> Process {
+fn start(home: &Path, port: u16, how: &Start) -> Process {
     let mut command = Command::new(cli::program());
     command
         .arg("demo")
@@ -305,8 +323,11 @@ fn start(home: &Path, port: u16, upstream: Option<&str>) -> Process {
         .arg(home.join("demo"))
         .arg("--port")
         .arg(port.to_string());
-    if let Some(url) = upstream {
+    if let Some(url) = &how.upstream {
         command.arg("--upstream").arg(url);
+    }
+    if !how.tpm {
+        command.arg("--without-tpm");
     }
     let mut process = Process::start(&mut command);
     process.wait_for_line("ready", READY);

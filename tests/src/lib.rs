@@ -1,10 +1,12 @@
 //! What does it take to look at the whole system from outside? Processes, clients, a recording upstream, a stopwatch.
 
+pub mod agent;
 pub mod answer;
 pub mod cli;
 pub mod curl;
 pub mod decision_log;
 pub mod demo;
+pub mod device;
 pub mod enroll;
 pub mod h2;
 pub mod histogram;
@@ -13,5 +15,7 @@ pub mod process;
 pub mod raw;
 pub mod shared;
 pub mod tls;
+pub mod totp;
+pub mod tpm;
 pub mod upstream;
 pub mod websocket;

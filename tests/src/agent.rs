@@ -1,0 +1,126 @@
+//! What does the real `latchkey-agent` do for a user of a demo?
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::process::Command;
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::cli::{CliOutput, beside};
+use crate::curl::CurlAnswer;
+use crate::demo::{Demo, NOBODY};
+
+/// An installation of the agent with a state of its own.
+pub struct Agent {
+    home: TempDir,
+}
+
+impl Agent {
+    /// One that has enrolled nowhere.
+    pub fn new() -> Self {
+        Self {
+            home: tempfile::Builder::new().prefix("latchkey-agent-").tempdir().unwrap(),
+        }
+    }
+
+    /// Where it keeps its state.
+    pub fn state(&self) -> PathBuf {
+        self.home.path().join("state")
+    }
+
+    /// A file of the test's own beside it.
+    pub fn file(&self, name: &str, text: &str) -> PathBuf {
+        let file = self.home.path().join(name);
+        std::fs::write(&file, text).unwrap();
+        file
+    }
+
+    /// Runs a command of the agent on this state.
+    pub fn run(&self, arguments: &[&str]) -> CliOutput {
+        let state = self.state();
+        let all = arguments
+            .iter()
+            .map(OsString::from)
+            .chain(["--state".into(), state.into_os_string()]);
+        run(all)
+    }
+
+    /// The same, which must succeed.
+    pub fn command(&self, arguments: &[&str]) -> CliOutput {
+        let output = self.run(arguments);
+        assert!(output.success, "latchkey-agent {arguments:?}: {output:?}");
+        output
+    }
+
+    /// The same, for its JSON.
+    pub fn json(&self, arguments: &[&str]) -> Value {
+        self.command(&[arguments, &["--json"]].concat()).json()
+    }
+
+    /// Enrols for a user with this password, as these further arguments say.
+    pub fn enroll(&self, demo: &Demo, user: &str, password: &str, more: &[&str]) -> CliOutput {
+        let password = self.file("password", password);
+        let gateway = demo.url("auth", "");
+        let (password, ca) = (
+            password.display().to_string(),
+            demo.file("ca.pem").display().to_string(),
+        );
+        let fixed = [
+            "enroll",
+            "--gateway",
+            &gateway,
+            "--ca",
+            &ca,
+            "--user",
+            user,
+            "--password-file",
+            &password,
+        ];
+        self.run(&[&fixed, more].concat())
+    }
+
+    /// The header field with which curl asks for this URL.
+    pub fn assertion(&self, method: &str, url: &str, more: &[&str]) -> String {
+        let output = self.command(&[&["assert", "--method", method, "--url", url], more].concat());
+        output.stdout.trim().to_owned()
+    }
+
+    /// Asks for a page with an assertion of its own.
+    pub fn get(&self, demo: &Demo, app: &str, path: &str, more: &[&str]) -> CurlAnswer {
+        let url = demo.url(app, path);
+        let field = self.assertion("GET", &url, more);
+        demo.curl(NOBODY, &url, &["-H", &field])
+    }
+}
+
+impl Default for Agent {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// Runs `latchkey-agent` with these arguments to its end.
+pub fn run(arguments: impl IntoIterator<Item = OsString>) -> CliOutput {
+    let output = Command::new(program())
+        .args(arguments)
+        .stdin(std::process::Stdio::null())
+        .output()
+        .unwrap();
+    CliOutput {
+        success: output.status.success(),
+        stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
+        stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+    }
+}
+
+/// The agent under test: `LATCHKEY_AGENT_BIN`, or `latchkey-agent` in the build directory of this test.
+pub fn program() -> PathBuf {
+    let program = std::env::var_os("LATCHKEY_AGENT_BIN").map_or_else(|| beside("latchkey-agent"), PathBuf::from);
+    assert!(
+        program.exists(),
+        "{} does not exist: run `cargo build -p latchkey-agent --features tpm` first",
+        program.display()
+    );
+    program
+}

@@ -1,0 +1,735 @@
+//! How does a device come by an account, and what of it goes wrong? A device of nobody's making speaks the protocol.
+
+use latchkey_tests::curl::CurlAnswer;
+use latchkey_tests::demo::{Demo, NOBODY};
+use latchkey_tests::device::{Device, Key};
+use latchkey_tests::shared::Shared;
+use serde_json::{Value, json};
+
+static DEMO: Shared = Shared::new();
+
+const PASSWORD: &str = "correct horse battery";
+
+/// E-01: a device that never enrolled is registered nowhere. Control: after enrolment it is.
+#[test]
+fn a_device_without_an_enrolment_is_not_registered() {
+    let demo = DEMO.demo();
+    demo.user("e01", PASSWORD, &["employees"]);
+    let (stranger, mut device) = (Device::default(), Device::default());
+
+    let claims = json!({ "iss": "enr00000000000000001", "sub": "usr00000000000000001" });
+    let refused = demo.curl(NOBODY, &demo.url("wiki", "/"), &["-H", &stranger.field(&claims)]);
+
+    assert_eq!((refused.status, refused.code().as_str()), (401, "assertion-refused"));
+    assert_eq!(devices(&demo, "e01"), 0);
+    let token = device.token(&demo, "e01", PASSWORD);
+    device.enroll(&demo, &token, "e01-laptop");
+    assert_eq!(demo.device(&device.enrolled["device"])["registered"], true);
+    assert_eq!(device.get(&demo, NOBODY, "wiki", "/").status, 200);
+}
+
+/// E-03: no device is made by the API; the only way in is enrolment.
+#[test]
+fn an_admin_cannot_make_a_device() {
+    let demo = DEMO.demo();
+    let refused = demo.admin("POST", "/api/v1/devices", Some(r#"{"name":"made"}"#));
+    assert_eq!(
+        (refused.status, &refused.json()["errorCode"]),
+        (405, &"E0000022".into())
+    );
+}
+
+/// E-04, E-15: a password is enough where the policies ask for no more, and one device comes of it, linked to its user.
+#[test]
+fn a_user_with_a_password_enrols_one_device() {
+    let demo = DEMO.demo();
+    demo.user("e04", PASSWORD, &["employees"]);
+    let mut device = Device::default();
+
+    let token = device.token(&demo, "e04", PASSWORD);
+    device.enroll(&demo, &token, "e04-laptop");
+
+    let id = &device.enrolled["device"];
+    let devices = demo.admin("GET", "/api/v1/users/e04/devices", None).json();
+    assert_eq!(
+        (devices.as_array().unwrap().len(), &devices[0]["device"]["id"]),
+        (1, id)
+    );
+    let users = demo.admin("GET", &format!("/api/v1/devices/{}/users", id.as_str().unwrap()), None);
+    let logins: Vec<Value> = users
+        .json()
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|user| user["user"]["profile"]["login"].clone())
+        .collect();
+    assert_eq!(logins, ["e04"]);
+    let shown = demo.device(id);
+    assert_eq!(shown["enrollments"][0]["instance"], device.enrolled["instance"]);
+    assert_eq!(shown["enrollments"].as_array().unwrap().len(), 1);
+}
+
+/// E-05: a token that is none, is used, is over or is an admin's for somebody who may not enrols nothing. Control: E-04.
+#[test]
+fn no_token_no_device() {
+    let demo = DEMO.demo();
+    demo.user("e05", PASSWORD, &["employees"]);
+    let mut device = Device::default();
+    let token = device.token(&demo, "e05", PASSWORD);
+    device.enroll(&demo, &token, "e05-laptop");
+    let count = devices(&demo, "e05");
+
+    let again = Device {
+        instance: device.instance.clone(),
+        ..Device::default()
+    };
+    let short = demo.command(&["user", "enrollment-token", "e05", "--lifetime", "1s", "--json"]);
+    let short = short.json()["token"].as_str().unwrap().to_owned();
+    latchkey_tests::process::until(std::time::Duration::from_secs(10), || {
+        again.begin(&demo, &short, &again.beginning("late")).status == 401
+    });
+    for bad in [&token, &short, "lke_unknown", "", "ey.ey.ey"] {
+        let refused = again.begin(&demo, bad, &again.beginning("e05-again"));
+        assert_eq!(
+            (refused.status, &refused.json()["errorCode"]),
+            (401, &"E0000011".into()),
+            "{bad}"
+        );
+    }
+    let without = demo.curl(
+        NOBODY,
+        &demo.url("auth", "/agent/v1/enrollments/begin"),
+        &["--data-binary", &again.beginning("x").to_string()],
+    );
+    assert_eq!(without.status, 401);
+    assert_eq!(devices(&demo, "e05"), count);
+}
+
+/// E-09: over the whole exchange the gateway gets public keys alone, and keeps nothing else.
+#[test]
+fn the_private_key_is_in_no_request_and_in_no_record() {
+    let demo = DEMO.demo();
+    demo.user("e09", PASSWORD, &["employees"]);
+    let mut device = Device::default();
+    let token = device.token(&demo, "e09", PASSWORD);
+    let begun = device.begin(&demo, &token, &device.beginning("e09-laptop")).json();
+    let sent = device.ending(&demo, &begun).to_string();
+    device.enrolled = device
+        .finish(&demo, &token, &serde_json::from_str(&sent).unwrap())
+        .json();
+
+    let database = std::fs::read(demo.file("data/directory.sqlite")).unwrap();
+    let log = std::fs::read(demo.file("data/directory.sqlite-wal")).unwrap_or_default();
+    for key in [&device.instance, &device.possession, &device.verification] {
+        let pem = key.pem();
+        let secret = pem.lines().nth(1).unwrap();
+        assert!(!sent.contains(secret));
+        // The control: the public half is there.
+        let public = serde_json::to_value(key.public()).unwrap()["x"]
+            .as_str()
+            .unwrap()
+            .to_owned();
+        assert!(contains(&database, &public) || contains(&log, &public), "{public}");
+        assert!(!contains(&database, secret) && !contains(&log, secret));
+    }
+    assert!(!contains(&database, PASSWORD) && !contains(&log, PASSWORD));
+}
+
+/// E-10: keys differ, and one that is known is refused, also in the other role. Control: a new one.
+#[test]
+fn a_key_is_enrolled_once() {
+    let demo = DEMO.demo();
+    demo.user("e10", PASSWORD, &["employees"]);
+    let mut first = Device::default();
+    let token = first.token(&demo, "e10", PASSWORD);
+    first.enroll(&demo, &token, "e10-laptop");
+
+    for (possession, verification) in [
+        (first.possession.clone(), Key::new()),
+        (Key::new(), first.possession.clone()),
+        (Key::new(), first.verification.clone()),
+        (first.verification.clone(), Key::new()),
+    ] {
+        let copy = Device {
+            possession,
+            verification,
+            ..Device::default()
+        };
+        let token = copy.token(&demo, "e10", PASSWORD);
+        let begun = copy.begin(&demo, &token, &copy.beginning("e10-copy")).json();
+        let refused = copy.finish(&demo, &token, &copy.ending(&demo, &begun));
+        assert_eq!(
+            (refused.status, &refused.json()["errorCode"]),
+            (400, &"E0000001".into()),
+            "{}",
+            refused.text()
+        );
+    }
+    let mut second = Device::default();
+    let token = second.token(&demo, "e10", PASSWORD);
+    second.enroll(&demo, &token, "e10-tablet");
+    let keys = |device: &Device| demo.device(&device.enrolled["device"])["enrollments"][0]["key"].clone();
+    assert_ne!(keys(&first), keys(&second));
+}
+
+/// E-16, E-17: a second user of the same instance shares the device; a second device of the same user is another one.
+#[test]
+fn users_share_a_device_and_a_user_has_several() {
+    let demo = DEMO.demo();
+    demo.user("e16a", PASSWORD, &["employees"]);
+    demo.user("e16b", PASSWORD, &["employees"]);
+    let mut first = Device::default();
+    let token = first.token(&demo, "e16a", PASSWORD);
+    first.enroll(&demo, &token, "e16-laptop");
+    let mut shared = Device {
+        instance: first.instance.clone(),
+        ..Device::default()
+    };
+    let token = shared.token(&demo, "e16b", PASSWORD);
+    shared.enroll(&demo, &token, "not used");
+    let mut second = Device::default();
+    let token = second.token(&demo, "e16a", PASSWORD);
+    second.enroll(&demo, &token, "e16-tablet");
+
+    assert_eq!(first.enrolled["device"], shared.enrolled["device"]);
+    assert_eq!(first.enrolled["instance"], shared.enrolled["instance"]);
+    let device = demo.device(&first.enrolled["device"]);
+    let mut users: Vec<&str> = device["users"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter_map(Value::as_str)
+        .collect();
+    users.sort_unstable();
+    assert_eq!((&device["name"], users), (&"e16-laptop".into(), vec!["e16a", "e16b"]));
+    assert_ne!(first.enrolled["device"], second.enrolled["device"]);
+
+    // One of the two devices is removed: the other works.
+    let field = first.field(&first.assertion(&demo, "DELETE", &demo.url("auth", &first.account(""))));
+    let weak = demo.curl(
+        NOBODY,
+        &demo.url("auth", &first.account("")),
+        &["-X", "DELETE", "-H", &field],
+    );
+    assert_eq!(
+        weak.status,
+        403,
+        "a possession key alone gives up no account with a PIN: {}",
+        weak.text()
+    );
+    assert_eq!(end(&demo, &first).status, 204);
+    assert_eq!(first.get(&demo, NOBODY, "wiki", "/").code(), "enrollment-ended");
+    assert_eq!(second.get(&demo, NOBODY, "wiki", "/").status, 200);
+    assert_eq!(shared.get(&demo, NOBODY, "wiki", "/").status, 200);
+}
+
+/// E-18: admins see name, platform, users, status, whether it is managed and when it changed; nobody else does.
+#[test]
+fn the_list_of_devices_is_for_admins() {
+    let demo = DEMO.demo();
+    demo.user("e18", PASSWORD, &["employees"]);
+    let mut device = Device::default();
+    let token = device.token(&demo, "e18", PASSWORD);
+    device.enroll(&demo, &token, "e18-laptop");
+
+    let shown = demo.device(&device.enrolled["device"]);
+
+    assert_eq!(shown["resourceDisplayName"]["value"], "e18-laptop");
+    assert_eq!(
+        (&shown["platform"], &shown["status"], &shown["managed"]),
+        (&"linux".into(), &"ACTIVE".into(), &"not_managed".into())
+    );
+    assert_eq!(shown["users"], json!(["e18"]));
+    assert!(shown["lastUpdated"].as_str().is_some_and(|at| at.ends_with('Z')));
+    let narrow = demo
+        .command(&[
+            "token",
+            "create",
+            "narrow",
+            "--scope",
+            "users.read",
+            "--network",
+            "127.0.0.0/8",
+            "--json",
+        ])
+        .json();
+    let forbidden = demo.admin_as(
+        &format!("SSWS {}", narrow["token"].as_str().unwrap()),
+        "GET",
+        "/api/v1/devices",
+        None,
+    );
+    assert_eq!(
+        (forbidden.status, &forbidden.json()["errorCode"]),
+        (403, &"E0000006".into())
+    );
+}
+
+/// E-19: the System Log has the enrolment, the link and one factor for each method, by the user, about the device.
+#[test]
+fn an_enrolment_is_in_the_system_log() {
+    let demo = DEMO.demo();
+    demo.user("e19", PASSWORD, &["employees"]);
+    let mut device = Device::default();
+    let token = device.token(&demo, "e19", PASSWORD);
+    device.enroll(&demo, &token, "e19-laptop");
+
+    let events = demo.events(&format!(
+        "filter=target.id%20eq%20%22{}%22",
+        device.enrolled["device"].as_str().unwrap()
+    ));
+
+    let count = |kind: &str| events.iter().filter(|event| event["eventType"] == kind).count();
+    let methods = demo.device(&device.enrolled["device"])["enrollments"][0]["methods"]
+        .as_array()
+        .unwrap()
+        .len();
+    assert_eq!(count("device.enrollment.create"), 1);
+    assert_eq!(count("device.user.add"), 1);
+    assert_eq!((count("user.mfa.factor.activate"), methods), (2, 2));
+    for event in &events {
+        assert_eq!(event["actor"]["alternateId"], "e19", "{event}");
+        assert_eq!(event["outcome"]["result"], "SUCCESS");
+    }
+}
+
+/// E-12, E-14: a software key is accepted as what it is, whatever the client says of it.
+#[test]
+fn a_client_that_claims_hardware_gets_software() {
+    let demo = DEMO.demo();
+    demo.user("e14", PASSWORD, &["employees"]);
+    let mut device = Device::default();
+    let token = device.token(&demo, "e14", PASSWORD);
+    let mut claim = device.beginning("e14-laptop");
+    claim["keyStore"] = "tpm".into();
+    let begun = device.begin(&demo, &token, &claim).json();
+
+    device.enrolled = device.finish(&demo, &token, &device.ending(&demo, &begun)).json();
+
+    assert_eq!(device.enrolled["keyProtection"], "SOFTWARE");
+    let shown = demo.device(&device.enrolled["device"]);
+    assert_eq!(shown["enrollments"][0]["keyStore"], "software");
+    assert_eq!(
+        (&shown["secureHardware"], &shown["secureHardwarePresent"]),
+        (&false.into(), &false.into())
+    );
+    let vault = device.get(&demo, NOBODY, "vault", "/");
+    assert_eq!((vault.status, vault.code().as_str()), (403, "policy-denied"));
+    assert!(vault.text().contains("vault.hardware-key"));
+    assert_eq!(device.get(&demo, NOBODY, "wiki", "/").status, 200, "control");
+}
+
+/// E-13, E-21: what the organisation asks of keys is asked of every enrolment, and refused with nothing made.
+#[test]
+fn the_settings_are_asked_of_every_enrolment() {
+    let demo = Demo::start();
+    demo.user("e13", PASSWORD, &["employees"]);
+    let attempt = |with_verification: bool| {
+        let device = Device::default();
+        let token = device.token(&demo, "e13", PASSWORD);
+        let begun = device.begin(&demo, &token, &device.beginning("e13-laptop")).json();
+        let mut ending = device.ending(&demo, &begun);
+        if !with_verification {
+            ending.as_object_mut().unwrap().remove("verification");
+        }
+        device.finish(&demo, &token, &ending)
+    };
+    let count = devices(&demo, "e13");
+
+    assert_eq!(demo.fastpass(&json!({ "keyProtection": "HARDWARE" })).status, 200);
+    let software = attempt(true);
+    assert_eq!(
+        demo.fastpass(&json!({ "keyProtection": "ANY", "userVerification": "REQUIRED" }))
+            .status,
+        200
+    );
+    let unverified = attempt(false);
+    assert_eq!(devices(&demo, "e13"), count);
+
+    assert_eq!(
+        (software.status, &software.json()["errorCode"]),
+        (400, &"E0000001".into()),
+        "{}",
+        software.text()
+    );
+    assert!(software.text().contains("hardware"));
+    assert_eq!(
+        (unverified.status, &unverified.json()["errorCode"]),
+        (400, &"E0000158".into())
+    );
+    assert_eq!(attempt(true).status, 201, "control");
+    assert_eq!(demo.fastpass(&json!({ "userVerification": "PREFERRED" })).status, 200);
+    assert_eq!(attempt(false).status, 201, "control: declined where it is preferred");
+}
+
+/// E-23: FastPass cannot be disabled while a policy looks at devices; where none does it can, and then no device signs.
+#[test]
+fn without_fastpass_no_device_signs() {
+    let demo = Demo::start();
+    demo.user("e23", PASSWORD, &["employees"]);
+    let refused = demo.fastpass(&json!({ "enabled": false }));
+    assert_eq!(
+        (refused.status, &refused.json()["errorCode"]),
+        (403, &"E0000174".into())
+    );
+    assert!(refused.text().contains("wiki.registered"), "{}", refused.text());
+
+    for file in ["wiki", "payroll", "vault"] {
+        let path = demo.file(&format!("policies/{file}.cedar"));
+        std::fs::write(
+            path,
+            format!(
+                "@id(\"{file}.open\")\npermit (principal, action in Action::\"access\", resource == App::\"{file}\");\n"
+            ),
+        )
+        .unwrap();
+    }
+    let disabled = || demo.fastpass(&json!({ "enabled": false })).status == 200;
+    assert!(latchkey_tests::process::until(
+        std::time::Duration::from_secs(10),
+        disabled
+    ));
+    let mut device = Device::default();
+    let token = device.token(&demo, "e23", PASSWORD);
+    device.enroll(&demo, &token, "e23-laptop");
+
+    assert_eq!(device.enrolled["fastpass"], false);
+    assert_eq!(
+        demo.device(&device.enrolled["device"])["enrollments"][0]["methods"],
+        json!(["certificate"])
+    );
+    assert_eq!(device.get(&demo, NOBODY, "wiki", "/").code(), "assertion-refused");
+    device.keep(&demo, "e23-laptop");
+    assert_eq!(
+        demo.status(Some("e23-laptop"), "wiki", "/"),
+        200,
+        "control: its certificate"
+    );
+    assert_eq!(demo.admin("GET", "/api/v1/users/e23/factors", None).json(), json!([]));
+}
+
+/// E-24, X-13 (without a browser): a token is for the instance that asked for it. Control: that instance.
+#[test]
+fn a_stolen_token_enrols_nothing_elsewhere() {
+    let demo = DEMO.demo();
+    demo.user("e24", PASSWORD, &["employees"]);
+    let (mut owner, thief) = (Device::default(), Device::default());
+    let token = owner.token(&demo, "e24", PASSWORD);
+    let count = devices(&demo, "e24");
+
+    // The thief speaks for itself, claims the owner's key, and replays the owner's own proof with another body.
+    let own_key = thief.begin(&demo, &token, &thief.beginning("thief"));
+    let other_key = thief.step(
+        &demo,
+        "/agent/v1/enrollments/begin",
+        Some(&token),
+        &owner.beginning("thief"),
+    );
+    let proof = owner.proof(
+        &demo,
+        "/agent/v1/enrollments/begin",
+        Some(&token),
+        &owner.beginning("owner").to_string(),
+    );
+    let body = owner.beginning("thief").to_string();
+    let replayed = thief.step_with(&demo, "/agent/v1/enrollments/begin", Some(&token), &body, &proof);
+
+    for refused in [&own_key, &other_key, &replayed] {
+        assert_eq!(
+            (refused.status, &refused.json()["errorCode"]),
+            (401, &"E0000011".into()),
+            "{}",
+            refused.text()
+        );
+    }
+    assert_eq!(devices(&demo, "e24"), count);
+    owner.enroll(&demo, &token, "e24-laptop");
+}
+
+/// E-25: while one user enrols a device another cannot; the same user's new attempt takes the earlier one's place.
+#[test]
+fn one_user_at_a_time_enrols_a_device() {
+    let demo = DEMO.demo();
+    demo.user("e25a", PASSWORD, &["employees"]);
+    demo.user("e25b", PASSWORD, &["employees"]);
+    let first = Device::default();
+    let other = Device {
+        instance: first.instance.clone(),
+        ..Device::default()
+    };
+    let token = first.token(&demo, "e25a", PASSWORD);
+    let begun = first.begin(&demo, &token, &first.beginning("e25")).json();
+
+    let others = other.token(&demo, "e25b", PASSWORD);
+    let refused = other.begin(&demo, &others, &other.beginning("e25"));
+    assert_eq!(
+        (refused.status, &refused.json()["errorCode"]),
+        (409, &"E0000265".into())
+    );
+
+    let again = first.begin(&demo, &token, &first.beginning("e25")).json();
+    assert_eq!(
+        first.finish(&demo, &token, &first.ending(&demo, &begun)).status,
+        404,
+        "superseded"
+    );
+    assert_eq!(first.finish(&demo, &token, &first.ending(&demo, &again)).status, 201);
+    assert_eq!(
+        other.begin(&demo, &others, &other.beginning("e25")).status,
+        200,
+        "control: it is done"
+    );
+}
+
+/// E-26, D-12, D-21: from a device that is shut out nobody enrols and nobody leaves; it stays as it is.
+#[test]
+fn a_device_that_is_shut_out_neither_enrols_nor_is_left() {
+    let demo = DEMO.demo();
+    for (user, verb, status) in [("e26a", "suspend", "SUSPENDED"), ("e26b", "deactivate", "DEACTIVATED")] {
+        demo.user(user, PASSWORD, &["employees"]);
+        let mut device = Device::default();
+        let token = device.token(&demo, user, PASSWORD);
+        device.enroll(&demo, &token, &format!("{user}-laptop"));
+        let id = device.enrolled["device"].as_str().unwrap().to_owned();
+        assert_eq!(
+            demo.admin("POST", &format!("/api/v1/devices/{id}/lifecycle/{verb}"), None)
+                .status,
+            204
+        );
+        let enrollments = demo.device(&device.enrolled["device"])["enrollments"].clone();
+
+        let again = Device {
+            instance: device.instance.clone(),
+            ..Device::default()
+        };
+        let released = demo.enrollment_token(user);
+        let refused = again.begin(&demo, &released, &again.beginning("again"));
+        let left = end(&demo, &device);
+
+        assert_eq!(
+            (refused.status, &refused.json()["errorCode"]),
+            (403, &"E0000152".into()),
+            "{}",
+            refused.text()
+        );
+        assert_eq!(
+            (left.status, &left.json()["errorCode"]),
+            (403, &"E0000152".into()),
+            "{}",
+            left.text()
+        );
+        let now = demo.device(&device.enrolled["device"]);
+        assert_eq!((&now["status"], &now["enrollments"]), (&status.into(), &enrollments));
+    }
+}
+
+/// D-23: a device that was deleted is told so, and can be added again as a new one.
+#[test]
+fn a_deleted_device_is_told_and_comes_back_as_a_new_one() {
+    let demo = DEMO.demo();
+    demo.user("d23", PASSWORD, &["employees"]);
+    let mut device = Device::default();
+    let token = device.token(&demo, "d23", PASSWORD);
+    device.enroll(&demo, &token, "d23-laptop");
+    let id = device.enrolled["device"].as_str().unwrap().to_owned();
+    demo.command(&["device", "deactivate", &id]);
+    demo.command(&["device", "delete", &id]);
+
+    let path = device.account(&format!("?device={id}"));
+    let gone = demo.curl(NOBODY, &demo.url("auth", &path), &[]);
+    assert_eq!((gone.status, &gone.json()["errorCode"]), (410, &"E0000153".into()));
+
+    let mut again = Device {
+        instance: device.instance.clone(),
+        ..Device::default()
+    };
+    let token = again.token(&demo, "d23", PASSWORD);
+    again.enroll(&demo, &token, "d23-laptop");
+    assert_ne!(again.enrolled["device"].as_str(), Some(id.as_str()));
+}
+
+/// P-22 (the instance's half): an instance's id without its key is a copy, and refused. Control: with its key.
+#[test]
+fn a_copied_instance_id_is_refused() {
+    let demo = DEMO.demo();
+    demo.user("p22", PASSWORD, &["employees"]);
+    let mut device = Device::default();
+    let token = device.token(&demo, "p22", PASSWORD);
+    device.enroll(&demo, &token, "p22-laptop");
+
+    let copy = Device::default();
+    let token = copy.token(&demo, "p22", PASSWORD);
+    let mut beginning = copy.beginning("p22-copy");
+    beginning["instance"] = device.enrolled["instance"].clone();
+    let refused = copy.begin(&demo, &token, &beginning);
+    assert_eq!(
+        (refused.status, &refused.json()["errorCode"]),
+        (401, &"E0000011".into())
+    );
+
+    let original = Device {
+        instance: device.instance.clone(),
+        ..Device::default()
+    };
+    let token = original.token(&demo, "p22", PASSWORD);
+    let mut beginning = original.beginning("p22-again");
+    beginning["instance"] = device.enrolled["instance"].clone();
+    assert_eq!(original.begin(&demo, &token, &beginning).status, 200);
+}
+
+/// X-12: after a device of the user was shut out, software keys enrol again only when an admin releases it.
+#[test]
+fn after_a_loss_of_trust_an_admin_releases_the_next_enrolment() {
+    let demo = DEMO.demo();
+    demo.user("x12", PASSWORD, &["employees"]);
+    let mut device = Device::default();
+    let token = device.token(&demo, "x12", PASSWORD);
+    device.enroll(&demo, &token, "x12-laptop");
+    demo.command(&["device", "deactivate", device.enrolled["device"].as_str().unwrap()]);
+    let count = devices(&demo, "x12");
+
+    let mut wiped = Device::default();
+    let token = wiped.token(&demo, "x12", PASSWORD);
+    let refused = wiped.begin(&demo, &token, &wiped.beginning("x12-again"));
+    assert_eq!(
+        (refused.status, &refused.json()["errorCode"]),
+        (403, &"E0000006".into())
+    );
+    assert!(refused.text().contains("shut out"), "{}", refused.text());
+    assert_eq!(devices(&demo, "x12"), count);
+
+    let released = demo.enrollment_token("x12");
+    wiped.enroll(&demo, &released, "x12-again");
+}
+
+/// A token is used once, by one of a hundred who try at the same time; the others get nothing.
+#[test]
+fn of_a_hundred_who_race_for_a_token_one_enrols() {
+    let demo = DEMO.demo();
+    demo.user("race", PASSWORD, &["employees"]);
+    let token = demo.enrollment_token("race");
+    let count = devices(&demo, "race");
+
+    let statuses: Vec<u16> = std::thread::scope(|scope| {
+        let tries: Vec<_> = (0..100)
+            .map(|_| {
+                scope.spawn(|| {
+                    let device = Device::default();
+                    let begun = device.begin(&demo, &token, &device.beginning("racer"));
+                    match begun.status {
+                        200 => {
+                            device
+                                .finish(&demo, &token, &device.ending(&demo, &begun.json()))
+                                .status
+                        }
+                        status => status,
+                    }
+                })
+            })
+            .collect();
+        tries.into_iter().map(|one| one.join().unwrap()).collect()
+    });
+
+    assert_eq!(
+        statuses.iter().filter(|status| **status == 201).count(),
+        1,
+        "{statuses:?}"
+    );
+    assert!(
+        statuses.iter().all(|status| matches!(status, 201 | 401)),
+        "{statuses:?}"
+    );
+    assert_eq!(devices(&demo, "race"), count + 1);
+}
+
+/// What a certificate request asks for beyond its key is not in the certificate, and what is wrong with a step ends it.
+#[test]
+fn a_step_that_is_not_as_expected_enrols_nothing() {
+    let demo = DEMO.demo();
+    demo.user("steps", PASSWORD, &["employees"]);
+    let device = Device::default();
+    let count = devices(&demo, "steps");
+    let refused = |change: &dyn Fn(&Device, &mut Value)| {
+        let token = device.token(&demo, "steps", PASSWORD);
+        let begun = device.begin(&demo, &token, &device.beginning("steps")).json();
+        let mut ending = device.ending(&demo, &begun);
+        change(&device, &mut ending);
+        let answer = device.finish(&demo, &token, &ending);
+        assert!(
+            matches!(answer.status, 400 | 404),
+            "{}: {}",
+            answer.status,
+            answer.text()
+        );
+        assert!(!answer.json()["errorSummary"].as_str().unwrap().is_empty());
+    };
+
+    refused(&|_, ending| ending["attempt"] = "att00000000000000001".into());
+    refused(&|_, ending| ending["certificateRequest"] = "nonsense".into());
+    refused(&|_, ending| ending["verification"]["proof"] = "a.b.c".into());
+    refused(&|device, ending| {
+        // A proof by the verification key for another attempt.
+        let proof = json!({ "aud": demo.url("auth", ""), "tx": "att00000000000000001", "nonce": "x" });
+        ending["verification"]["proof"] = device.verification.sign("latchkey-key-proof+jwt", &proof).into();
+    });
+    refused(&|_, ending| {
+        ending["possession"] =
+            json!({ "fmt": "tpm", "attStmt": { "ver": "2.0", "pubArea": "", "certInfo": "", "sig": "" } })
+    });
+    refused(&|_, ending| ending["possession"] = json!({ "fmt": "apple", "attStmt": {} }));
+    refused(&|_, ending| ending["unknown"] = true.into());
+    assert_eq!(devices(&demo, "steps"), count);
+
+    // The control, with a request that asks for the moon.
+    let mut device = Device::default();
+    let token = device.token(&demo, "steps", PASSWORD);
+    let begun = device.begin(&demo, &token, &device.beginning("steps")).json();
+    let mut ending = device.ending(&demo, &begun);
+    ending["certificateRequest"] = device
+        .possession
+        .request(&[
+            "-addext",
+            "basicConstraints=CA:TRUE",
+            "-addext",
+            "subjectAltName=DNS:*.example.com",
+            "-addext",
+            "extendedKeyUsage=serverAuth",
+        ])
+        .into();
+    let answer = device.finish(&demo, &token, &ending);
+    assert_eq!(answer.status, 201, "{}", answer.text());
+    device.enrolled = answer.json();
+    let text = latchkey_tests::openssl::openssl(
+        ["x509", "-noout", "-text"],
+        device.enrolled["certificate"].as_str().unwrap(),
+    )
+    .text;
+    assert!(
+        text.contains("CA:FALSE") && text.contains("TLS Web Client Authentication"),
+        "{text}"
+    );
+    assert!(
+        !text.contains("example.com") && !text.contains("Server Authentication"),
+        "{text}"
+    );
+}
+
+/// Gives the account up with its strongest key.
+fn end(demo: &Demo, device: &Device) -> CurlAnswer {
+    let url = demo.url("auth", &device.account(""));
+    let mut claims = device.assertion(demo, "DELETE", &url);
+    claims["keyType"] = "userVerification".into();
+    claims["amr"] = json!(["fpt", "pin"]);
+    let field = latchkey_tests::device::field(&device.verification, &claims);
+    demo.curl(NOBODY, &url, &["-X", "DELETE", "-H", &field])
+}
+
+/// How many devices a user has.
+fn devices(demo: &Demo, user: &str) -> usize {
+    let of_user = demo.admin("GET", &format!("/api/v1/users/{user}/devices"), None).json();
+    of_user.as_array().unwrap().len()
+}
+
+fn contains(octets: &[u8], text: &str) -> bool {
+    octets.windows(text.len()).any(|window| window == text.as_bytes())
+}
