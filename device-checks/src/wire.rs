@@ -4,9 +4,9 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use directory::{
+pub use directory::{
     AttemptId, DeviceId, EnrollmentId, InstanceId, KeyStore, KeyThumbprint, OrganizationId, OsVersion, Platform,
-    PublicKey, UserId, VerificationMethod,
+    PublicKey, Timestamp, UserId, VerificationMethod,
 };
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -452,11 +452,6 @@ pub fn binding(origin: &str, nonce: &str, user: UserId, certificate_request_der:
 /// SHA-256 in base64url without padding: how proofs name a body or a token.
 pub fn hash(octets: &[u8]) -> String {
     URL_SAFE_NO_PAD.encode(Sha256::digest(octets))
-}
-
-/// The subject of proofs by a key: how it is named.
-pub fn kid(key: &PublicKey) -> KeyThumbprint {
-    key.thumbprint()
 }
 
 /// Octets that are base64url without padding in JSON.

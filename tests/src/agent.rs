@@ -29,21 +29,28 @@ impl Agent {
         self.home.path().join("state")
     }
 
-    /// A file of the test's own beside it.
+    /// A file of the test's own beside it, for its owner alone.
     pub fn file(&self, name: &str, text: &str) -> PathBuf {
         let file = self.home.path().join(name);
         std::fs::write(&file, text).unwrap();
+        let own = std::os::unix::fs::PermissionsExt::from_mode(0o600);
+        std::fs::set_permissions(&file, own).unwrap();
         file
     }
 
     /// Runs a command of the agent on this state.
     pub fn run(&self, arguments: &[&str]) -> CliOutput {
+        self.run_in(&[], arguments)
+    }
+
+    /// The same, with more in its environment.
+    pub fn run_in(&self, environment: &[(&str, OsString)], arguments: &[&str]) -> CliOutput {
         let state = self.state();
         let all = arguments
             .iter()
             .map(OsString::from)
             .chain(["--state".into(), state.into_os_string()]);
-        run(all)
+        run_in(environment, all)
     }
 
     /// The same, which must succeed.
@@ -60,6 +67,18 @@ impl Agent {
 
     /// Enrols for a user with this password, as these further arguments say.
     pub fn enroll(&self, demo: &Demo, user: &str, password: &str, more: &[&str]) -> CliOutput {
+        self.enroll_in(&[], demo, user, password, more)
+    }
+
+    /// The same, with more in its environment.
+    pub fn enroll_in(
+        &self,
+        environment: &[(&str, OsString)],
+        demo: &Demo,
+        user: &str,
+        password: &str,
+        more: &[&str],
+    ) -> CliOutput {
         let password = self.file("password", password);
         let gateway = demo.url("auth", "");
         let (password, ca) = (
@@ -77,7 +96,7 @@ impl Agent {
             "--password-file",
             &password,
         ];
-        self.run(&[&fixed, more].concat())
+        self.run_in(environment, &[&fixed, more].concat())
     }
 
     /// The header field with which curl asks for this URL.
@@ -102,8 +121,13 @@ impl Default for Agent {
 
 /// Runs `latchkey-agent` with these arguments to its end.
 pub fn run(arguments: impl IntoIterator<Item = OsString>) -> CliOutput {
+    run_in(&[], arguments)
+}
+
+fn run_in(environment: &[(&str, OsString)], arguments: impl IntoIterator<Item = OsString>) -> CliOutput {
     let output = Command::new(program())
         .args(arguments)
+        .envs(environment.iter().map(|(name, value)| (name, value)))
         .stdin(std::process::Stdio::null())
         .output()
         .unwrap();

@@ -222,6 +222,12 @@ impl Demo {
             .to_owned()
     }
 
+    /// What `latchkey config check` says of the demo's configuration.
+    pub fn check_configuration(&self) -> CliOutput {
+        let file = self.file("latchkey.yaml");
+        cli::latchkey(["config".as_ref(), "check".as_ref(), file.as_os_str()])
+    }
+
     /// Runs `latchkey … --dir DIR`.
     pub fn latchkey(&self, arguments: &[&str]) -> CliOutput {
         let directory = self.directory();

@@ -63,6 +63,11 @@ impl Key {
         .unwrap()
     }
 
+    /// The key itself.
+    pub fn signing(&self) -> &SigningKey {
+        &self.0
+    }
+
     /// Reads a key in PEM.
     pub fn from_pem(pem: &str) -> Self {
         Self(SigningKey::from_pkcs8_pem(pem).unwrap())
@@ -223,6 +228,42 @@ impl Device {
             "amr": ["fpt"],
             "keyType": "proofOfPossession",
         })
+    }
+
+    /// The claims of a challenge to say what the device is like.
+    pub fn challenge(&self, demo: &Demo) -> Value {
+        let body = json!({ "enrollment": self.enrolled["enrollment"] }).to_string();
+        let url = demo.url("auth", wire::CHALLENGES_PATH);
+        let answer = demo.curl(NOBODY, &url, &["--data-binary", &body]).json();
+        let payload = answer["challenge"].as_str().unwrap().split('.').nth(1).unwrap();
+        serde_json::from_slice(&URL_SAFE_NO_PAD.decode(payload).unwrap()).unwrap()
+    }
+
+    /// The claims of a good answer to it, which says nothing.
+    pub fn answer(&self, demo: &Demo, challenge: &Value) -> Value {
+        json!({
+            "iss": self.enrolled["enrollment"],
+            "aud": demo.url("auth", ""),
+            "sub": self.enrolled["user"],
+            "iat": now(),
+            "exp": now() + 60,
+            "jti": random(),
+            "tx": challenge["jti"],
+            "nonce": challenge["nonce"],
+            "amr": ["fpt"],
+            "keyType": "proofOfPossession",
+            "origin": challenge["origin"],
+            "outcome": "approved",
+            "signals": {},
+            "management": [],
+        })
+    }
+
+    /// Gives an answer with these claims, signed by the possession key.
+    pub fn give(&self, demo: &Demo, challenge: &Value, claims: &Value) -> CurlAnswer {
+        let answer = self.possession.sign("latchkey-answer+jwt", claims);
+        let body = json!({ "attempt": challenge["jti"], "answer": answer }).to_string();
+        demo.curl(NOBODY, &demo.url("auth", wire::ANSWERS_PATH), &["--data-binary", &body])
     }
 
     /// The header field with these claims, signed by the possession key.

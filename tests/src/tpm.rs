@@ -4,6 +4,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::openssl::openssl;
@@ -39,13 +42,53 @@ impl SoftwareTpm {
         self.home.path().join("root.pem")
     }
 
+    /// A root that certified no TPM at all, in this folder.
+    pub fn start_root(folder: &Path) -> PathBuf {
+        let home = folder.join("stranger");
+        std::fs::create_dir_all(&home).unwrap();
+        make_root(&home);
+        home.join("root.pem")
+    }
+
+    /// What anybody who can talk to the TPM can show of it: its certificate, and the public halves of two keys.
+    ///
+    /// # Panics
+    /// When tpm2-tools are not installed.
+    pub fn evidence(&self) -> Value {
+        let home = self.home.path();
+        let tools = |script: &str| {
+            let output = Command::new("sh")
+                .args(["-ec", script])
+                .current_dir(home)
+                .env("TPM2TOOLS_TCTI", self.tcti())
+                .output()
+                .unwrap();
+            assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        };
+        tools("tpm2_flushcontext -t; tpm2_createek -Q -c ek.ctx -G rsa -u ek.pub");
+        tools("tpm2_flushcontext -t; tpm2_createak -Q -C ek.ctx -c ak.ctx -G ecc -g sha256 -s ecdsa -u ak.pub");
+        tools("tpm2_flushcontext -t; tpm2_flushcontext -s; tpm2_nvread -Q 0x1c00002 -o ek.der");
+        let octets = |name: &str| std::fs::read(home.join(name)).unwrap();
+        // A TPM2B_PUBLIC: two octets of length, then the TPMT_PUBLIC.
+        let public = |name: &str| URL_SAFE_NO_PAD.encode(&octets(name)[2..]);
+        json!({
+            "fmt": "tpm",
+            "attStmt": {
+                "ver": "2.0",
+                "x5c": [URL_SAFE_NO_PAD.encode(octets("ek.der"))],
+                "ek": public("ek.pub"),
+                "ak": public("ak.pub"),
+            },
+        })
+    }
+
     /// The process, for those who end it early.
     pub fn process(&mut self) -> &mut Process {
         &mut self.process
     }
 }
 
-fn make(home: &Path) {
+fn make_root(home: &Path) {
     let file = |name: &str| home.join(name).display().to_string();
     let made = openssl(
         [
@@ -72,6 +115,10 @@ fn make(home: &Path) {
         "",
     );
     assert!(made.success, "{}", made.text);
+}
+
+fn make(home: &Path) {
+    make_root(home);
     std::fs::create_dir(home.join("state")).unwrap();
     let home_text = home.display();
     let write = |name: &str, text: String| std::fs::write(home.join(name), text).unwrap();

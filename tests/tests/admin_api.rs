@@ -240,25 +240,25 @@ fn errors_have_the_shape_that_scripts_know() {
 #[test]
 fn users_and_groups_are_made_and_count_at_once() {
     let demo = DEMO.demo();
-    let body = r#"{"profile": {"login": "carol", "email": "carol@example.com"}}"#;
+    let body = r#"{"profile": {"login": "dave", "email": "dave@example.com"}}"#;
     let made = demo.admin("POST", "/api/v1/users?activate=true", Some(body));
     assert!(matches!(made.status, 200 | 201), "{}", made.text());
-    demo.enroll("carol", "carols-laptop");
+    demo.enroll("dave", "daves-laptop");
     assert_eq!(
-        demo.status(Some("carols-laptop"), "wiki", "/"),
+        demo.status(Some("daves-laptop"), "wiki", "/"),
         403,
-        "carol is no employee yet"
+        "dave is no employee yet"
     );
 
-    demo.command(&["group", "add", "employees", "carol"]);
+    demo.command(&["group", "add", "employees", "dave"]);
 
-    assert_eq!(demo.status(Some("carols-laptop"), "wiki", "/"), 200);
+    assert_eq!(demo.status(Some("daves-laptop"), "wiki", "/"), 200);
     assert_eq!(
         demo.admin("POST", "/api/v1/users", Some(body)).status,
         400,
         "the same login twice"
     );
-    assert!(demo.command(&["user", "list", "--json"]).stdout.contains("\"carol\""));
+    assert!(demo.command(&["user", "list", "--json"]).stdout.contains("\"dave\""));
 }
 
 #[test]

@@ -286,27 +286,14 @@ fn an_assertion_counts_once() {
 #[test]
 fn a_challenge_is_answered_once_and_by_its_own_answer() {
     let (demo, device) = enrolled("p17c");
-    let (first, second) = (challenge(&demo, &device), challenge(&demo, &device));
-    let post = |attempt: &Value, claims: &Value| {
-        let answer = device.possession.sign("latchkey-answer+jwt", claims);
-        let body = json!({ "attempt": attempt, "answer": answer }).to_string();
-        demo.curl(
-            NOBODY,
-            &demo.url("auth", "/agent/v1/answers"),
-            &["--data-binary", &body],
-        )
-        .status
-    };
-    let answer = |challenge: &Value| answer(&demo, &device, challenge);
+    let (first, second) = (device.challenge(&demo), device.challenge(&demo));
+    let post = |challenge: &Value, claims: &Value| device.give(&demo, challenge, claims).status;
+    let answer = |challenge: &Value| device.answer(&demo, challenge);
 
-    assert_eq!(
-        post(&second["jti"], &answer(&first)),
-        401,
-        "the first's answer to the second"
-    );
+    assert_eq!(post(&second, &answer(&first)), 401, "the first's answer to the second");
     let mut mixed = answer(&second);
     mixed["nonce"] = first["nonce"].clone();
-    assert_eq!(post(&second["jti"], &mixed), 401, "the second's with the first's nonce");
+    assert_eq!(post(&second, &mixed), 401, "the second's with the first's nonce");
     for (name, value) in [
         ("origin", json!("https://evil.example")),
         ("outcome", json!("denied")),
@@ -315,24 +302,20 @@ fn a_challenge_is_answered_once_and_by_its_own_answer() {
         ("signals", json!({ "managed": true })),
         ("signals", json!([true])),
     ] {
-        let third = challenge(&demo, &device);
+        let third = device.challenge(&demo);
         let mut wrong = answer(&third);
         wrong[name] = value.clone();
-        assert!(matches!(post(&third["jti"], &wrong), 400 | 401), "{name} = {value}");
+        assert!(matches!(post(&third, &wrong), 400 | 401), "{name} = {value}");
     }
     let mut good = answer(&second);
     good["signals"] = json!({ "diskEncrypted": true });
-    assert_eq!(post(&second["jti"], &good), 200);
-    assert_eq!(post(&second["jti"], &good), 401, "twice");
+    assert_eq!(post(&second, &good), 200);
+    assert_eq!(post(&second, &good), 401, "twice");
     assert_eq!(
         demo.device(&device.enrolled["device"])["reported"]["posture"]["diskEncrypted"],
         true
     );
-    assert_eq!(
-        post(&first["jti"], &answer(&first)),
-        200,
-        "control: the first is still open"
-    );
+    assert_eq!(post(&first, &answer(&first)), 200, "control: the first is still open");
 }
 
 /// P-16: nothing that the server keeps makes a signature that it accepts.
@@ -511,20 +494,11 @@ fn a_report_is_as_old_as_its_answer() {
         demo.device(&device.enrolled["device"])["reported"].is_null(),
         "nothing is said before it is asked"
     );
-    let challenge = challenge(&demo, &device);
-    let mut claims = answer(&demo, &device, &challenge);
+    let challenge = device.challenge(&demo);
+    let mut claims = device.answer(&demo, &challenge);
     claims["signals"] = json!({ "screenLock": true });
     claims["at"] = (now() + 100_000).into();
-    let post = |claims: &Value| {
-        let signed = device.possession.sign("latchkey-answer+jwt", claims);
-        let body = json!({ "attempt": challenge["jti"], "answer": signed }).to_string();
-        demo.curl(
-            NOBODY,
-            &demo.url("auth", "/agent/v1/answers"),
-            &["--data-binary", &body],
-        )
-        .status
-    };
+    let post = |claims: &Value| device.give(&demo, &challenge, claims).status;
     assert_eq!(post(&claims), 401, "a time of its own is an unknown claim");
     claims.as_object_mut().unwrap().remove("at");
     assert_eq!(post(&claims), 200);
@@ -532,39 +506,6 @@ fn a_report_is_as_old_as_its_answer() {
         demo.device(&device.enrolled["device"])["reported"]["posture"],
         json!({ "screenLock": true })
     );
-}
-
-/// The claims of a challenge for this device.
-fn challenge(demo: &Demo, device: &Device) -> Value {
-    let body = json!({ "enrollment": device.enrolled["enrollment"] }).to_string();
-    let answer = demo.curl(
-        NOBODY,
-        &demo.url("auth", "/agent/v1/challenges"),
-        &["--data-binary", &body],
-    );
-    let token = answer.json()["challenge"].as_str().unwrap().to_owned();
-    let payload = URL_SAFE_NO_PAD.decode(token.split('.').nth(1).unwrap()).unwrap();
-    serde_json::from_slice(&payload).unwrap()
-}
-
-/// The claims of a good answer to it, which says nothing.
-fn answer(demo: &Demo, device: &Device, challenge: &Value) -> Value {
-    json!({
-        "iss": device.enrolled["enrollment"],
-        "aud": demo.url("auth", ""),
-        "sub": device.enrolled["user"],
-        "iat": now(),
-        "exp": now() + 60,
-        "jti": random(),
-        "tx": challenge["jti"],
-        "nonce": challenge["nonce"],
-        "amr": ["fpt"],
-        "keyType": "proofOfPossession",
-        "origin": challenge["origin"],
-        "outcome": "approved",
-        "signals": {},
-        "management": [],
-    })
 }
 
 /// A new user of the shared demo, with a device.

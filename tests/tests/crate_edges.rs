@@ -68,11 +68,13 @@ fn dependencies(package: &Value) -> impl Iterator<Item = &str> {
         .filter_map(|dependency| dependency["name"].as_str())
 }
 
-const ARROWS: [(&str, &str); 8] = [
+const ARROWS: [(&str, &str); 10] = [
     ("latchkey", "policies"),
     ("latchkey", "certs"),
     ("latchkey", "device-checks"),
     ("latchkey", "directory"),
+    ("latchkey-agent", "certs"),
+    ("latchkey-agent", "device-checks"),
     ("policies", "device-checks"),
     ("policies", "directory"),
     ("certs", "directory"),

@@ -62,11 +62,7 @@ fn no_application_gets_what_is_meant_for_the_gateway() {
     let demo = Demo::in_front_of(&upstream);
     let cookies = "Cookie: a=1; __Host-latchkey=secret; b=\"2\"; c=x=y";
 
-    let answer = demo.curl(
-        ALICE,
-        &demo.url("wiki", "/cookies"),
-        &["-H", cookies, "-H", "Device-Assertion: secret"],
-    );
+    let answer = demo.curl(ALICE, &demo.url("wiki", "/cookies"), &["-H", cookies]);
 
     assert_eq!(answer.status, 200);
     let received = upstream.last("/cookies").unwrap();

@@ -150,6 +150,13 @@ fn a_thousand_wrong_passwords_lock_nobody_out() {
         (elsewhere.status, &elsewhere.json()["status"]),
         (200, &"SUCCESS".into())
     );
+    // Whatever time went by: two seconds are left at least.
+    assert!(until(Duration::from_secs(30), || {
+        let wrong = from(&demo, "127.0.0.1", &stranger, "alice", "wrong horse");
+        wrong
+            .header("retry-after")
+            .is_some_and(|wait| wait.parse::<u64>().is_ok_and(|wait| wait >= 3))
+    }));
     let throttled = from(&demo, "127.0.0.1", &stranger, "alice", &password);
     assert_eq!(
         (throttled.status, &throttled.json()["errorCode"]),

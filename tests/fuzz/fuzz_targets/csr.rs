@@ -1,5 +1,5 @@
 #![no_main]
-//! Does any text pass for a certificate request? The first octet tells PEM (`t`) from what is to be put in PEM.
+//! Do any octets pass for a certificate request? The first one tells PEM (`t`) from DER.
 
 use certs::VerifiedRequest;
 use libfuzzer_sys::fuzz_target;
@@ -8,11 +8,11 @@ fuzz_target!(|octets: &[u8]| {
     let Some((kind, rest)) = octets.split_first() else {
         return;
     };
-    let text = match kind {
-        b't' => String::from_utf8_lossy(rest).into_owned(),
-        _ => pem::encode(&pem::Pem::new("CERTIFICATE REQUEST", rest)),
+    let request = match kind {
+        b't' => VerifiedRequest::parse_pem(&String::from_utf8_lossy(rest)),
+        _ => VerifiedRequest::parse_der(rest),
     };
-    if let Ok(request) = VerifiedRequest::parse_pem(&text) {
-        let _ = request.key();
+    if let Ok(request) = request {
+        let _ = (request.key(), request.p256_key());
     }
 });

@@ -1,0 +1,474 @@
+//! How does a user enrol this device? Everything that was not said is asked for, and nothing is kept before the gateway's
+//! receipt was believed.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use clap::Args;
+use device_checks::wire::{Authenticated, Organization};
+use serde_json::{Value, json};
+
+use super::World;
+use super::describe;
+use super::error::{CliError, chain};
+use super::output::{Progress, Told, moment, pairs, paragraph};
+use super::prompt::{self, attended};
+use crate::enrollment::{Applicant, Done, Step, Wish};
+use crate::gateway::Gateway;
+use crate::keys::{self, Choice, Configuration, KeyStore, Pkcs11Configuration, Role, Shared, StoredKey, blocking};
+use crate::pin;
+use crate::private_file::{self, FileError};
+use crate::report;
+use crate::secret::Secret;
+use crate::state::{Account, Device, Instance, Pinned, State, StateError, Verification, Writer};
+
+/// How to enrol.
+#[derive(Args)]
+pub(super) struct Asked {
+    /// The gateway's auth host, such as https://auth.localhost:8443; known already where something is enrolled
+    #[arg(long, value_name = "URL")]
+    gateway: Option<String>,
+    /// The CA of the gateway's certificate, where the system does not trust it (PEM)
+    #[arg(long, value_name = "FILE")]
+    ca: Option<PathBuf>,
+    #[command(flatten)]
+    who: Who,
+    /// What the device is to be called [default: the host's name]
+    #[arg(long)]
+    name: Option<String>,
+    #[command(flatten)]
+    place: Place,
+    /// Where certificates of a management service are: NAME.pem with NAME.key [default: STATE/management]
+    #[arg(long, value_name = "DIR")]
+    management: Option<PathBuf>,
+}
+
+/// For whom, and with which PIN.
+#[derive(Args)]
+pub(super) struct Who {
+    /// The user
+    #[arg(long, value_name = "LOGIN", conflicts_with = "token_file")]
+    user: Option<String>,
+    /// The file with the password
+    #[arg(long, value_name = "FILE", conflicts_with = "token_file")]
+    password_file: Option<PathBuf>,
+    /// The present code of the user's TOTP authenticator
+    #[arg(long, value_name = "CODE", conflicts_with = "token_file")]
+    totp: Option<String>,
+    /// The file with an administrator's enrolment token, in place of user and password
+    #[arg(long, value_name = "FILE")]
+    token_file: Option<PathBuf>,
+    /// The file with the PIN of a user-verification key
+    #[arg(long, value_name = "FILE")]
+    pin_file: Option<PathBuf>,
+    /// Make no user-verification key
+    #[arg(long, conflicts_with = "pin_file")]
+    no_pin: bool,
+}
+
+/// Where keys are to live.
+#[derive(Args)]
+struct Place {
+    /// Where keys are to live [default: the TPM if there is one, else files]
+    #[arg(long, value_name = "WHERE", requires_if("pkcs11", "pkcs11_module"))]
+    keys: Option<Choice>,
+    /// How the TPM is reached [default: device:/dev/tpmrm0]
+    #[arg(long, value_name = "CONF")]
+    tcti: Option<String>,
+    /// The library that drives the token
+    #[arg(long, value_name = "PATH", requires = "pkcs11_token")]
+    pkcs11_module: Option<PathBuf>,
+    /// The token's label
+    #[arg(long, value_name = "LABEL", requires = "pkcs11_pin_file")]
+    pkcs11_token: Option<String>,
+    /// The file with the token's PIN, which stays there
+    #[arg(long, value_name = "FILE")]
+    pkcs11_pin_file: Option<PathBuf>,
+    /// Do not prove by the TPM which machine this is
+    #[arg(long)]
+    no_attestation: bool,
+}
+
+/// Enrols this device for a user: the first one, or a further one.
+pub(super) async fn enroll(world: &World, asked: Asked) -> Result<(), CliError> {
+    let writer = world.folder.write()?;
+    if let Some(state) = world.folder.load()? {
+        if let Some(other) = asked
+            .gateway
+            .as_deref()
+            .filter(|url| *url.trim_end_matches('/') != state.gateway.issuer)
+        {
+            return Err(CliError::Usage(format!(
+                "`{}` is enrolled with {}: for {other} use another --state",
+                world.folder.path().display(),
+                state.gateway.issuer
+            )));
+        }
+        return add(world, &writer, state, &asked.who).await;
+    }
+    let url = prompt::text(asked.gateway.clone(), "Gateway (https://…)", "--gateway URL", None)?;
+    let authority = asked.ca.as_deref().map(read_text).transpose()?;
+    let gateway = Gateway::new(&url, authority.as_deref(), None)?;
+    let organization = gateway.organization().await?;
+    let pinned = pin::pin(gateway.origin(), &organization, authority)?;
+    let configuration = asked.place.choose().await?;
+    let management = asked.management.clone().map(std::path::absolute).transpose();
+    let draft = Draft {
+        name: asked.name.clone(),
+        management: management.map_err(CliError::Start)?,
+        pinned,
+        store: configuration.store(world.folder.path())?,
+        configuration,
+    };
+    first(world, &writer, gateway, &organization, &asked.who, draft).await
+}
+
+/// Adds an account to what is enrolled.
+pub(super) async fn add(world: &World, writer: &Writer, mut state: State, who: &Who) -> Result<(), CliError> {
+    if let Some(login) = who.user.as_deref().filter(|login| state.account(Some(login)).is_ok()) {
+        return Err(CliError::Usage(format!("`{login}` has an account here already")));
+    }
+    let authority = state.gateway.authority.as_deref();
+    let gateway = Gateway::new(&state.gateway.issuer, authority, None)?;
+    let organization = gateway.organization().await?;
+    pin::check(&state.gateway, &organization)?;
+    let applicant = Applicant {
+        gateway,
+        pinned: state.gateway.clone(),
+        store: state.keys.store(world.folder.path())?,
+        attestor: attestor(&state.keys, &organization),
+        instance: Some(state.instance.id),
+        instance_key: state.instance.key.clone(),
+        now: world.now,
+    };
+    let wish = || {
+        Ok(Wish {
+            name: state.device.name.clone(),
+            pin: new_pin(who, &organization)?,
+            management: world.folder.management(&state),
+        })
+    };
+    let done = apply(world, &applicant, who, wish).await?;
+    state.gateway.challenge_keys = organization.challenge_keys;
+    state.gateway.device_origin = organization.device_origin;
+    state.device.id = done.enrollment.enrolled().device;
+    keep(world, writer, &applicant, state, done).await
+}
+
+/// What the first enrolment begins with.
+struct Draft {
+    name: Option<String>,
+    management: Option<PathBuf>,
+    pinned: Pinned,
+    store: Arc<dyn KeyStore>,
+    configuration: Configuration,
+}
+
+async fn first(
+    world: &World,
+    writer: &Writer,
+    gateway: Gateway,
+    organization: &Organization,
+    who: &Who,
+    draft: Draft,
+) -> Result<(), CliError> {
+    let store = Arc::clone(&draft.store);
+    let instance_key = blocking(move || store.create(Role::Instance, None)).await?;
+    let applicant = Applicant {
+        gateway,
+        pinned: draft.pinned.clone(),
+        attestor: attestor(&draft.configuration, organization),
+        store: draft.store,
+        instance: None,
+        instance_key: instance_key.clone(),
+        now: world.now,
+    };
+    let wish = || {
+        let management = draft.management.clone();
+        Ok(Wish {
+            name: prompt::text(draft.name, "Name of this device", "--name NAME", host_name())?,
+            pin: new_pin(who, organization)?,
+            management: management.unwrap_or_else(|| world.folder.path().join("management")),
+        })
+    };
+    let done = match apply(world, &applicant, who, wish).await {
+        Ok(done) => done,
+        Err(error) => {
+            let store = Arc::clone(&applicant.store);
+            blocking(move || store.delete(&instance_key)).await?;
+            return Err(error);
+        }
+    };
+    let enrolled = done.enrollment.enrolled();
+    let instance = Instance {
+        id: enrolled.instance,
+        key: instance_key,
+    };
+    let device = Device {
+        id: enrolled.device,
+        name: enrolled.name.clone(),
+    };
+    let state = State::new(draft.pinned, draft.configuration, draft.management, instance, device);
+    keep(world, writer, &applicant, state, done).await
+}
+
+/// Says who the user is, then enrols.
+async fn apply(
+    world: &World,
+    applicant: &Applicant,
+    who: &Who,
+    wish: impl FnOnce() -> Result<Wish, CliError>,
+) -> Result<Done, CliError> {
+    let token = match &who.token_file {
+        Some(file) => prompt::read(file)?,
+        None => authenticate(applicant, who).await?,
+    };
+    let wish = wish()?;
+    let progress = Progress::begin(world.json);
+    let watch = |step| {
+        progress.say(match step {
+            Step::Identifying => "asking the TPM which machine this is",
+            Step::Beginning => "telling the gateway",
+            Step::Activating => "proving the TPM",
+            Step::MakingKeys => "making keys",
+            Step::Finishing => "asking for the certificate",
+        });
+    };
+    Ok(applicant.enroll(&token, &wish, &watch).await?)
+}
+
+async fn authenticate(applicant: &Applicant, who: &Who) -> Result<Secret, CliError> {
+    let user = prompt::text(who.user.clone(), "User", "--user LOGIN (or --token-file FILE)", None)?;
+    let password = prompt::secret(who.password_file.as_deref(), "Password", "--password-file FILE")?;
+    match applicant.authenticate(&user, &password, who.totp.as_deref()).await? {
+        Authenticated::Success { token, .. } => Ok(Secret::new(token)),
+        Authenticated::FactorRequired { message, .. } if who.totp.is_some() || !attended() => {
+            Err(CliError::FactorNeeded { message })
+        }
+        Authenticated::FactorRequired { message, .. } => {
+            super::output::complain(&paragraph(&message, ""));
+            let code = prompt::text(None, "Code of your TOTP authenticator", "--totp CODE", None)?;
+            match applicant.authenticate(&user, &password, Some(&code)).await? {
+                Authenticated::Success { token, .. } => Ok(Secret::new(token)),
+                Authenticated::FactorRequired { message, .. } => Err(CliError::FactorNeeded { message }),
+            }
+        }
+    }
+}
+
+/// Keeps what was enrolled, now that the receipt was believed; an older account of the same user is replaced.
+async fn keep(
+    world: &World,
+    writer: &Writer,
+    applicant: &Applicant,
+    mut state: State,
+    mut done: Done,
+) -> Result<(), CliError> {
+    let enrolled = done.enrollment.enrolled();
+    let older = state.accounts.iter().position(|account| account.user == enrolled.user);
+    let older = older.map(|index| state.accounts.remove(index));
+    let account = Account {
+        login: done.login.clone(),
+        user: enrolled.user,
+        enrollment: enrolled.enrollment,
+        files: older
+            .as_ref()
+            .map_or_else(|| state.name_files(&done.login), |older| older.files.clone()),
+        possession: done.possession.clone(),
+        verification: done.verification.clone().map(|key| Verification {
+            key,
+            method: device_checks::wire::VerificationMethod::Pin,
+        }),
+        key_protection: enrolled.key_protection,
+        root_class: enrolled.root_class,
+        managed: enrolled.managed,
+        fastpass: enrolled.fastpass,
+    };
+    write_files(writer, &state, &account, &*applicant.store, &enrolled.certificate)?;
+    state.accounts.push(account.clone());
+    writer.save(&state)?;
+    if let Some(older) = older {
+        let keys: Vec<StoredKey> = [
+            Some(older.possession),
+            older.verification.map(|verification| verification.key),
+        ]
+        .into_iter()
+        .flatten()
+        .collect();
+        let store = Arc::clone(&applicant.store);
+        blocking(move || keys.iter().try_for_each(|key| store.delete(key))).await?;
+    }
+    // Enrolled it is, whatever becomes of this.
+    if let Err(error) = report(world, &account).await {
+        done.notes.push(format!(
+            "what this device is like was not reported yet ({}); `latchkey-agent report` does it, and so does `run`",
+            chain(&error)
+        ));
+    }
+    tell(world, &state, &account, &done, &*applicant.store).show(world.json);
+    Ok(())
+}
+
+/// Says at once what the device is like: some applications let nobody in before.
+async fn report(world: &World, account: &Account) -> Result<(), CliError> {
+    let installation = world.installation()?;
+    let gateway = installation.connect().await?;
+    let collector = world.collector(&installation.state).await;
+    report::report(&installation, &gateway, account, &collector, None).await?;
+    Ok(())
+}
+
+fn write_files(
+    writer: &Writer,
+    state: &State,
+    account: &Account,
+    store: &dyn KeyStore,
+    certificate: &str,
+) -> Result<(), CliError> {
+    let folder = writer.folder();
+    private_file::write(&folder.certificate(account), certificate.as_bytes())?;
+    if let Some(authority) = &state.gateway.authority {
+        private_file::write(&folder.authority(), authority.as_bytes())?;
+    }
+    if let Some(Shared::File(pem)) = store.shared(&account.possession)? {
+        private_file::write(&folder.key(account), pem.as_bytes())?;
+        private_file::write(&folder.openssl_configuration(), OPENSSL_CONFIGURATION.as_bytes())?;
+    }
+    Ok(())
+}
+
+fn tell(world: &World, state: &State, account: &Account, done: &Done, store: &dyn KeyStore) -> Told {
+    let enrolled = done.enrollment.enrolled();
+    let lines = describe::things_to_try(&world.folder, state, account, store);
+    let mut text = format!("Enrolled `{}` for {}.\n\n", enrolled.name, account.login);
+    text += &pairs(&[
+        ("DEVICE", format!("{} ({})", enrolled.name, enrolled.device)),
+        ("KEYS", describe::store(&state.keys)),
+        (
+            "PROTECTION",
+            describe::protection(account.key_protection, account.root_class),
+        ),
+        ("VERIFICATION", describe::verification(account)),
+        ("MANAGED", if enrolled.managed { "yes" } else { "no" }.to_owned()),
+        ("CERTIFICATE", world.folder.certificate(account).display().to_string()),
+        ("VALID UNTIL", moment(done.enrollment.leaf().not_after)),
+    ]);
+    for note in &done.notes {
+        text += "\n";
+        text += &paragraph(&format!("Note: {note}"), "");
+    }
+    text += "\nTry it:\n\n";
+    for line in &lines {
+        text += &format!("  {}\n", line.replace('\n', "\n  "));
+    }
+    let mut json = describe::account(&world.folder, account, Some(store));
+    if let Value::Object(members) = &mut json {
+        members.insert("device".to_owned(), json!(enrolled.device));
+        members.insert("name".to_owned(), json!(enrolled.name));
+        members.insert("instance".to_owned(), json!(enrolled.instance));
+        members.insert("keys".to_owned(), json!(state.keys.keys));
+        members.insert(
+            "attested".to_owned(),
+            json!(done.activated.as_ref().map(|activated| activated.attested)),
+        );
+        members.insert("notes".to_owned(), json!(done.notes));
+        members.insert("try".to_owned(), json!(lines));
+    }
+    Told { text, json }
+}
+
+fn new_pin(who: &Who, organization: &Organization) -> Result<Option<Secret>, CliError> {
+    let fastpass = organization.fastpass;
+    if who.no_pin || !fastpass.enabled {
+        return Ok(None);
+    }
+    prompt::new_pin(who.pin_file.as_deref(), fastpass.user_verification_required)
+}
+
+/// What proves the machine, where the gateway can verify it.
+fn attestor(configuration: &Configuration, organization: &Organization) -> Option<Arc<dyn keys::Attestor>> {
+    let verified = organization.attestation.iter().any(|format| format == "tpm");
+    configuration.attestor().filter(|_| verified)
+}
+
+impl Place {
+    /// What was asked for, or else the best there is.
+    async fn choose(&self) -> Result<Configuration, CliError> {
+        let tcti = self.tcti.clone();
+        let tcti = blocking(move || match tcti {
+            Some(tcti) => keys::tpm_is_there(&tcti).map(|()| Some(tcti)),
+            None => Ok(Some(keys::DEFAULT_TCTI.to_owned()).filter(|tcti| keys::tpm_is_there(tcti).is_ok())),
+        })
+        .await?;
+        let keys = match (self.keys, &tcti) {
+            (Some(keys), _) => keys,
+            (None, Some(_)) => Choice::Tpm,
+            (None, None) => Choice::Software,
+        };
+        Ok(Configuration {
+            keys,
+            // Its own failure says more than that none was found.
+            tcti: tcti.or_else(|| (keys == Choice::Tpm).then(|| keys::DEFAULT_TCTI.to_owned())),
+            attestation: !self.no_attestation,
+            pkcs11: self.token()?.filter(|_| keys == Choice::Pkcs11),
+        })
+    }
+
+    fn token(&self) -> Result<Option<Pkcs11Configuration>, CliError> {
+        let said = self
+            .pkcs11_module
+            .clone()
+            .zip(self.pkcs11_token.clone())
+            .zip(self.pkcs11_pin_file.clone());
+        said.map(|((module, token), pin_file)| {
+            Ok(Pkcs11Configuration {
+                module: std::path::absolute(module).map_err(CliError::Start)?,
+                token,
+                pin_file: std::path::absolute(pin_file).map_err(CliError::Start)?,
+            })
+        })
+        .transpose()
+    }
+}
+
+fn read_text(file: &Path) -> Result<String, CliError> {
+    std::fs::read_to_string(file).map_err(|source| {
+        CliError::State(StateError::File(FileError::Unusable {
+            file: file.to_owned(),
+            source,
+        }))
+    })
+}
+
+fn host_name() -> Option<String> {
+    let name = std::fs::read_to_string("/proc/sys/kernel/hostname").ok()?;
+    Some(name.trim().to_owned()).filter(|name| !name.is_empty())
+}
+
+/// Lets OpenSSL, and curl with it, use a key in a TPM: randomness and hashing stay with the default provider.
+pub const OPENSSL_CONFIGURATION: &str = "\
+openssl_conf = openssl_init
+
+[openssl_init]
+providers = providers
+alg_section = algorithms
+random = random
+
+[providers]
+default = default_provider
+tpm2 = tpm2_provider
+
+[default_provider]
+activate = 1
+
+[tpm2_provider]
+activate = 1
+
+[algorithms]
+default_properties = ?provider=tpm2,tpm2.digest!=yes,tpm2.cipher!=yes
+
+[random]
+random = CTR-DRBG
+properties = provider=default
+seed_properties = provider=default
+";

@@ -1,0 +1,372 @@
+//! How does a device enrol? It says who its user is, proves which machine it is, makes its keys, and believes the
+//! answer
+//! only with the pinned gateway's receipt.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use device_checks::attestation::{DeviceStatement, KeyStatement};
+use device_checks::jws::SignError;
+use device_checks::management::Claims;
+use device_checks::wire::{
+    ACTIVATE_PATH, AUTHENTICATE_PATH, Activate, Activated, Authenticate, Authenticated, BEGIN_PATH, Begin, Begun,
+    FINISH_PATH, Finish, INSTANCE_PROOF_FIELD, InstanceId, Platform, VERSION, VerificationKey, binding, hash,
+};
+use device_checks::{INSTANCE_PROOF_TYPE, InstanceProof, KEY_PROOF_TYPE, KeyProof};
+
+use crate::assertion::random;
+use crate::gateway::{Ask, AskError, Gateway};
+use crate::installation::Clock;
+use crate::keys::{Attestor, DeviceKey, KeyError, KeyStore, Role, StoredKey, Unlock, Verify, blocking, sign_token};
+use crate::management;
+use crate::receipt::{Attempt, BadReceipt, VerifiedEnrollment};
+use crate::secret::Secret;
+use crate::state::Pinned;
+use crate::tls::certificate_request;
+
+/// An installation that is about to enrol.
+#[derive(Clone)]
+pub struct Applicant {
+    /// The gateway.
+    pub gateway: Gateway,
+    /// What was pinned of it.
+    pub pinned: Pinned,
+    /// Where the keys will live.
+    pub store: Arc<dyn KeyStore>,
+    /// What proves the machine, where there is something.
+    pub attestor: Option<Arc<dyn Attestor>>,
+    /// Which installation it is, where it enrolled before.
+    pub instance: Option<InstanceId>,
+    /// The installation's key.
+    pub instance_key: StoredKey,
+    /// What time it is.
+    pub now: Clock,
+}
+
+/// What the user wants.
+pub struct Wish {
+    /// What the device is to be called.
+    pub name: String,
+    /// The PIN of a user-verification key, where there is to be one.
+    pub pin: Option<Secret>,
+    /// Where management certificates are.
+    pub management: PathBuf,
+}
+
+/// An enrolment that is done.
+pub struct Done {
+    /// What the gateway enrolled.
+    pub enrollment: VerifiedEnrollment,
+    /// The user's login.
+    pub login: String,
+    /// The possession key.
+    pub possession: StoredKey,
+    /// The user-verification key.
+    pub verification: Option<StoredKey>,
+    /// What the gateway made of the evidence.
+    pub activated: Option<Activated>,
+    /// What the user should know.
+    pub notes: Vec<String>,
+}
+
+/// How far an enrolment is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the names say it")]
+pub enum Step {
+    Identifying,
+    Beginning,
+    Activating,
+    MakingKeys,
+    Finishing,
+}
+
+/// Says why a device is not enrolled.
+#[derive(Debug, thiserror::Error)]
+pub enum EnrollError {
+    /// The gateway gives no answer that helps.
+    #[error(transparent)]
+    Ask(#[from] AskError),
+    /// A key cannot be made or used.
+    #[error(transparent)]
+    Key(#[from] KeyError),
+    /// A key does not sign.
+    #[error(transparent)]
+    Sign(#[from] SignError<KeyError>),
+    /// The answer is not the pinned gateway's to this device.
+    #[error("the gateway's answer is not believed, and nothing of it was kept")]
+    Receipt(#[from] BadReceipt),
+}
+
+/// The keys of a new account.
+struct Made {
+    possession: StoredKey,
+    verification: Option<StoredKey>,
+}
+
+impl Applicant {
+    /// Says who the user is; a token comes back, or what else is needed.
+    ///
+    /// # Errors
+    ///
+    /// The gateway says no.
+    pub async fn authenticate(
+        &self,
+        username: &str,
+        password: &Secret,
+        totp: Option<&str>,
+    ) -> Result<Authenticated, EnrollError> {
+        let body = Authenticate {
+            username: username.to_owned(),
+            password: password.expose().to_owned(),
+            totp: totp.map(str::to_owned),
+            instance_key: self.instance_key.public,
+        };
+        let ask = self.proved(Ask::post(AUTHENTICATE_PATH, &body), None).await?;
+        Ok(self.gateway.ask(ask).await?)
+    }
+
+    /// Enrols with a token; keys that were made for nothing are destroyed.
+    ///
+    /// # Errors
+    ///
+    /// The gateway says no, a key cannot be made, or the answer is not believed.
+    pub async fn enroll(
+        &self,
+        token: &Secret,
+        wish: &Wish,
+        watch: &(dyn Fn(Step) + Sync),
+    ) -> Result<Done, EnrollError> {
+        let mut notes = Vec::new();
+        watch(Step::Identifying);
+        let statement = self.identify(&mut notes).await?;
+        watch(Step::Beginning);
+        let begin = Begin {
+            version: VERSION,
+            name: wish.name.clone(),
+            platform: platform(),
+            instance_key: self.instance_key.public,
+            instance: self.instance,
+            key_store: self.store.kind(),
+            statement,
+        };
+        let begun: Begun = self.send(Ask::post(BEGIN_PATH, &begin), token).await?;
+        let activated = match &begun.credential {
+            Some(credential) => {
+                watch(Step::Activating);
+                let attestor = self.attestor.clone().ok_or(KeyError::OtherStore)?;
+                let credential = credential.clone();
+                let secret = blocking(move || attestor.activate(&credential)).await?;
+                let activate = Activate {
+                    attempt: begun.attempt,
+                    secret,
+                };
+                Some(self.send(Ask::post(ACTIVATE_PATH, &activate), token).await?)
+            }
+            None => None,
+        };
+        watch(Step::MakingKeys);
+        let made = self.make_keys(wish, &begun).await?;
+        let finished = self.finish(token, wish, &begun, &made, watch, &mut notes).await;
+        match finished {
+            Ok(enrollment) => Ok(Done {
+                enrollment,
+                login: begun.login,
+                possession: made.possession,
+                verification: made.verification,
+                activated,
+                notes,
+            }),
+            Err(error) => {
+                self.destroy(made).await;
+                Err(error)
+            }
+        }
+    }
+
+    /// What says which machine this is; one that cannot say it enrols without.
+    async fn identify(&self, notes: &mut Vec<String>) -> Result<DeviceStatement, KeyError> {
+        let Some(attestor) = self.attestor.clone() else {
+            return Ok(DeviceStatement::None);
+        };
+        match blocking(move || attestor.begin()).await {
+            Err(error @ KeyError::NoCertificate) => {
+                notes.push(error.to_string());
+                Ok(DeviceStatement::None)
+            }
+            statement => statement,
+        }
+    }
+
+    async fn make_keys(&self, wish: &Wish, begun: &Begun) -> Result<Made, KeyError> {
+        let store = Arc::clone(&self.store);
+        let pin = wish.pin.clone().filter(|_| begun.fastpass.enabled);
+        blocking(move || {
+            let possession = store.create(Role::Possession, None)?;
+            let verification = pin.map(|pin| store.create(Role::Verification, Some(Verify::Pin(&pin))));
+            match verification.transpose() {
+                Ok(verification) => Ok(Made {
+                    possession,
+                    verification,
+                }),
+                Err(error) => {
+                    let _ = store.delete(&possession);
+                    Err(error)
+                }
+            }
+        })
+        .await
+    }
+
+    async fn finish(
+        &self,
+        token: &Secret,
+        wish: &Wish,
+        begun: &Begun,
+        made: &Made,
+        watch: &(dyn Fn(Step) + Sync),
+        notes: &mut Vec<String>,
+    ) -> Result<VerifiedEnrollment, EnrollError> {
+        let finish = self.evidence(wish, begun, made).await?;
+        let finish = Finish {
+            management: self.managed(wish, begun, made, notes),
+            ..finish
+        };
+        watch(Step::Finishing);
+        let enrolled = self.send(Ask::post(FINISH_PATH, &finish), token).await?;
+        let attempt = Attempt {
+            id: begun.attempt,
+            nonce: &begun.nonce,
+            user: begun.user,
+            instance_key: &self.instance_key.public,
+            possession: &made.possession.public,
+        };
+        Ok(VerifiedEnrollment::check(
+            enrolled,
+            &self.pinned,
+            attempt,
+            (self.now)(),
+        )?)
+    }
+
+    /// Everything the keys themselves have to say. It takes one worker, for a TPM does one thing at a time.
+    async fn evidence(&self, wish: &Wish, begun: &Begun, made: &Made) -> Result<Finish, EnrollError> {
+        let store = Arc::clone(&self.store);
+        let attestor = self.attestor.clone().filter(|_| begun.credential.is_some());
+        let (issuer, begun) = (self.pinned.issuer.clone(), begun.clone());
+        let (possession, verification) = (made.possession.clone(), made.verification.clone());
+        let (pin, now) = (wish.pin.clone(), (self.now)());
+        blocking(move || {
+            let key = store.open(&possession, None)?;
+            let request = certificate_request(&*key)?;
+            let bound = binding(&issuer, &begun.nonce, begun.user, request.der());
+            let certify = |key: &dyn DeviceKey| match &attestor {
+                Some(attestor) => attestor.certify(key, &bound),
+                None => Ok(KeyStatement::None),
+            };
+            let verification = match verification.as_ref().zip(pin.as_ref()) {
+                Some((stored, pin)) => {
+                    let by = Verify::Pin(pin);
+                    let key = store.open(stored, Some(Unlock { by, now }))?;
+                    let proof = KeyProof {
+                        aud: issuer.clone(),
+                        tx: begun.attempt,
+                        nonce: begun.nonce.clone(),
+                    };
+                    Some(VerificationKey {
+                        key: stored.public,
+                        method: by.method(),
+                        statement: certify(&*key)?,
+                        proof: sign_token(KEY_PROOF_TYPE, &*key, &proof)?,
+                    })
+                }
+                None => None,
+            };
+            let certificate_request = request.pem().map_err(|source| KeyError::Hardware {
+                doing: "write a certificate request",
+                source: source.into(),
+            })?;
+            Ok::<_, EnrollError>(Finish {
+                attempt: begun.attempt,
+                certificate_request,
+                possession: certify(&*key)?,
+                verification,
+                management: None,
+            })
+        })
+        .await
+    }
+
+    /// The word of the newest management certificate, where there is one.
+    fn managed(&self, wish: &Wish, begun: &Begun, made: &Made, notes: &mut Vec<String>) -> Option<String> {
+        let now = (self.now)();
+        let (usable, unusable) = management::find(&wish.management, now);
+        notes.extend(unusable.iter().map(|(file, why)| format!("{}: {why}", file.display())));
+        let certificate = management::newest(&usable, None)?;
+        let claims = Claims {
+            aud: self.pinned.issuer.clone(),
+            iat: now.secs(),
+            tx: begun.attempt,
+            nonce: begun.nonce.clone(),
+            cnf: made.possession.public.thumbprint(),
+        };
+        let attested = certificate.attest(&claims);
+        attested
+            .map_err(|why| notes.push(format!("{}: {why}", certificate.file.display())))
+            .ok()
+    }
+
+    async fn destroy(&self, made: Made) {
+        let store = Arc::clone(&self.store);
+        let destroyed = blocking(move || {
+            for key in [Some(&made.possession), made.verification.as_ref()]
+                .into_iter()
+                .flatten()
+            {
+                store.delete(key)?;
+            }
+            Ok::<_, KeyError>(())
+        });
+        if let Err(error) = destroyed.await {
+            tracing::warn!(%error, "a key that was made for nothing could not be destroyed");
+        }
+    }
+
+    async fn send<T: serde::de::DeserializeOwned>(&self, ask: Ask<'_>, token: &Secret) -> Result<T, EnrollError> {
+        let ask = self.proved(ask, Some(token)).await?;
+        Ok(self.gateway.ask(ask).await?)
+    }
+
+    /// The same request with a proof by the instance's key, over its body and the token.
+    async fn proved<'a>(&self, ask: Ask<'a>, token: Option<&Secret>) -> Result<Ask<'a>, EnrollError> {
+        let claims = InstanceProof {
+            aud: self.pinned.issuer.clone(),
+            iat: (self.now)().secs(),
+            jti: random(),
+            htm: ask.method.to_string(),
+            htu: format!("{}{}", self.gateway.origin(), ask.path),
+            body: hash(&ask.body),
+            ath: token.map(|token| hash(token.expose().as_bytes())),
+        };
+        let (store, stored) = (Arc::clone(&self.store), self.instance_key.clone());
+        let proof = blocking(move || {
+            let key = store.open(&stored, None)?;
+            Ok::<_, EnrollError>(sign_token(INSTANCE_PROOF_TYPE, &*key, &claims)?)
+        });
+        let ask = ask.with(INSTANCE_PROOF_FIELD, proof.await?);
+        Ok(match token {
+            Some(token) => ask.with("authorization", format!("Bearer {}", token.expose())),
+            None => ask,
+        })
+    }
+}
+
+/// The system that this was built for.
+fn platform() -> Platform {
+    if cfg!(target_os = "macos") {
+        Platform::Macos
+    } else if cfg!(target_os = "windows") {
+        Platform::Windows
+    } else {
+        Platform::Linux
+    }
+}

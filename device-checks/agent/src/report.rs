@@ -1,0 +1,165 @@
+//! How does a device answer a challenge? With what was asked for, as far as it is known, signed by one of the account's
+//! keys.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use device_checks::management::Claims;
+use device_checks::wire::{
+    ANSWERS_PATH, AnswerTaken, Answered, AskChallenge, CHALLENGES_PATH, Challenged, SignalReport, Timestamp,
+};
+use device_checks::{ANSWER_TYPE, Answer, Challenge, Demand, KeyType, Outcome};
+
+use crate::assertion::{AccountKey, AssertError, random};
+use crate::challenge::{BadChallenge, VerifiedChallenge};
+use crate::gateway::{Ask, AskError, Gateway};
+use crate::installation::{ConnectError, Installation};
+use crate::keys::{KeyError, blocking, sign_token};
+use crate::management;
+use crate::secret::Secret;
+use crate::signals::Collector;
+use crate::state::Account;
+
+/// What came of a report.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reported {
+    /// What was said.
+    pub signals: SignalReport,
+    /// The file of the management certificate that was shown.
+    pub management: Option<std::path::PathBuf>,
+    /// Whether the device counts as managed now.
+    pub managed: bool,
+    /// What the user did.
+    pub outcome: Outcome,
+}
+
+/// Says why nothing was reported.
+#[derive(Debug, thiserror::Error)]
+pub enum ReportError {
+    /// The gateway cannot be worked with.
+    #[error(transparent)]
+    Connect(#[from] ConnectError),
+    /// The gateway gives no answer that helps.
+    #[error(transparent)]
+    Ask(#[from] AskError),
+    /// The challenge is not as it has to be.
+    #[error("the challenge is not answered")]
+    Challenge(#[from] BadChallenge),
+    /// The key cannot be used.
+    #[error(transparent)]
+    Key(#[from] KeyError),
+    /// The user could not be verified.
+    #[error(transparent)]
+    Assert(#[from] AssertError),
+    /// The key does not sign.
+    #[error(transparent)]
+    Sign(#[from] device_checks::jws::SignError<KeyError>),
+}
+
+/// Asks for a challenge and answers it now; with a verified user only where a PIN is at hand.
+///
+/// # Errors
+///
+/// The challenge is not the pinned gateway's, a key does not sign, or the gateway says no.
+pub async fn report(
+    installation: &Installation,
+    gateway: &Gateway,
+    account: &Account,
+    collector: &Arc<dyn Collector>,
+    pin: Option<&Secret>,
+) -> Result<Reported, ReportError> {
+    let ask = AskChallenge {
+        enrollment: account.enrollment,
+    };
+    let Challenged { challenge } = gateway.ask(Ask::post(CHALLENGES_PATH, &ask)).await?;
+    let now = installation.now();
+    let challenge = VerifiedChallenge::check(&challenge, &installation.state.gateway, gateway.origin(), now)?;
+    let asked = challenge.asked();
+    let (key, outcome) = choose_key(installation, account, asked, pin, now).await?;
+    let signals = collect(collector, asked).await?;
+    let folder = installation.folder.management(&installation.state);
+    let shown = managed(&folder, account, asked, now);
+    let (management, shown) = shown.map_or((None, None), |(token, file)| (Some(token), Some(file)));
+    let answer = Answer {
+        iss: account.enrollment,
+        aud: installation.state.gateway.issuer.clone(),
+        sub: account.user,
+        iat: now.secs(),
+        exp: now.secs().saturating_add(LIFETIME),
+        jti: random(),
+        tx: asked.jti,
+        nonce: asked.nonce.clone(),
+        amr: key.amr.clone(),
+        key_type: key.key_type,
+        origin: gateway.origin().to_owned(),
+        outcome,
+        signals: signals.clone(),
+        management: management.into_iter().collect(),
+    };
+    let signing = Arc::clone(&key.key);
+    let answer = blocking(move || Ok::<_, ReportError>(sign_token(ANSWER_TYPE, &*signing, &answer)?)).await?;
+    let answered = Answered {
+        attempt: asked.jti,
+        answer,
+    };
+    let AnswerTaken { managed } = gateway.ask(Ask::post(ANSWERS_PATH, &answered)).await?;
+    Ok(Reported {
+        signals,
+        management: shown,
+        managed,
+        outcome,
+    })
+}
+
+/// The key to answer with. Where a user would have to be verified and cannot be, the answer says so, by possession.
+async fn choose_key(
+    installation: &Installation,
+    account: &Account,
+    asked: &Challenge,
+    pin: Option<&Secret>,
+    now: Timestamp,
+) -> Result<(AccountKey, Outcome), ReportError> {
+    let wants_user =
+        asked.user_verification == Demand::Required || !asked.key_types.contains(&KeyType::ProofOfPossession);
+    let likes_user = wants_user || asked.user_verification == Demand::Preferred;
+    let may_verify = likes_user && asked.key_types.contains(&KeyType::UserVerification);
+    if let Some(pin) = pin.filter(|_| may_verify) {
+        let key = AccountKey::verification(&installation.store, account, pin, now).await?;
+        return Ok((key, Outcome::Approved));
+    }
+    let key = AccountKey::possession(&installation.store, account).await?;
+    let unattended = wants_user || asked.user_mediation == Demand::Required;
+    let outcome = if unattended {
+        Outcome::VerificationUnavailable
+    } else {
+        Outcome::Approved
+    };
+    Ok((key, outcome))
+}
+
+async fn collect(collector: &Arc<dyn Collector>, asked: &Challenge) -> Result<SignalReport, KeyError> {
+    let (collector, wanted) = (Arc::clone(collector), asked.signals.clone());
+    blocking(move || Ok(collector.collect(&wanted))).await
+}
+
+/// What the newest management certificate by an accepted issuer has to say, and its file.
+fn managed(
+    folder: &Path,
+    account: &Account,
+    asked: &Challenge,
+    now: Timestamp,
+) -> Option<(String, std::path::PathBuf)> {
+    let (usable, _) = management::find(folder, now);
+    let certificate = management::newest(&usable, Some(&asked.management_issuers))?;
+    let claims = Claims {
+        aud: asked.iss.clone(),
+        iat: now.secs(),
+        tx: asked.jti,
+        nonce: asked.nonce.clone(),
+        cnf: account.possession.public.thumbprint(),
+    };
+    Some((certificate.attest(&claims).ok()?, certificate.file.clone()))
+}
+
+/// For how many seconds an answer is good.
+const LIFETIME: i64 = 120;
