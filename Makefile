@@ -5,32 +5,43 @@ TARGET := $(or $(CARGO_TARGET_DIR),target)
 # make demo DIR=my-demo PORT=9443 UPSTREAM=http://127.0.0.1:3000
 DEMO := $(if $(DIR),--dir "$(DIR)") $(if $(PORT),--port "$(PORT)") $(if $(UPSTREAM),--upstream "$(UPSTREAM)")
 
-.PHONY: demo build test lint bench
+# Keys in a TPM, where its library is installed.
+TPM := $$(pkg-config --exists tss2-sys tss2-esys tss2-mu tss2-tctildr 2>/dev/null && echo --features latchkey-agent/tpm)
+
+# Seconds for each fuzz target.
+SECONDS := 3600
+
+.PHONY: demo build test lint fuzz bench
 
 # Runs everything on this machine, with nothing to configure.
 demo:
-	@scripts/install build
-	cargo build --release -p latchkey
+	@scripts/install build demo
+	cargo build --release -p latchkey -p latchkey-agent $(TPM)
 	@exec "$(TARGET)/release/latchkey" demo $(DEMO)
 
-# Builds what is shipped.
+# Builds what is shipped: the gateway, and the agent for devices.
 build:
-	@scripts/install build
-	cargo build --release -p latchkey
+	@scripts/install build tpm
+	cargo build --release -p latchkey -p latchkey-agent $(TPM)
 
-# Runs every test. The tests from outside start the gateway built here.
+# Runs every test. The tests from outside start the programs built here.
 test:
 	@scripts/install build test
-	cargo build --workspace --bins --tests
-	cargo test --workspace
+	cargo build --workspace --bins --tests --features latchkey-agent/tpm
+	cargo test --workspace --features latchkey-agent/tpm
 
 # Runs every check that needs no running gateway. Bare URLs in doc comments are what --help shows.
 lint:
 	@scripts/install build lint
 	cargo fmt --all --check
-	cargo clippy --workspace --all-targets -- -D warnings
-	RUSTDOCFLAGS="-D warnings -A rustdoc::bare-urls" cargo doc --no-deps --workspace
+	cargo clippy --workspace --all-targets --features latchkey-agent/tpm -- -D warnings
+	RUSTDOCFLAGS="-D warnings -A rustdoc::bare-urls" cargo doc --no-deps --workspace --features latchkey-agent/tpm
 	cargo deny --log-level error check bans licenses sources
+
+# Tries what strangers can send at random: make fuzz SECONDS=300
+fuzz:
+	@scripts/install build fuzz
+	tests/fuzz/run.sh $(SECONDS)
 
 # Measures this machine's Latchkey beside its nginx; prints the tables of docs/performance.md.
 bench:

@@ -312,6 +312,11 @@ pub fn now() -> i64 {
     i64::try_from(elapsed.as_secs()).unwrap()
 }
 
+/// So many seconds since 1970 as the API writes them.
+pub fn rfc3339(seconds: i64) -> String {
+    directory::Timestamp::from_secs(seconds).to_string()
+}
+
 /// A text that comes once.
 pub fn random() -> String {
     let mut octets = [0; 16];

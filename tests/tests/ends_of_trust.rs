@@ -3,9 +3,11 @@
 use std::time::Duration;
 
 use latchkey_tests::demo::{ALICE, BOB, Demo, NOBODY};
+use latchkey_tests::device::{now, rfc3339};
 use latchkey_tests::openssl::openssl;
 use latchkey_tests::process::until;
 use latchkey_tests::websocket::{End, Socket};
+use serde_json::json;
 
 #[test]
 fn a_suspended_user_is_out_everywhere_and_others_are_not() {
@@ -53,6 +55,36 @@ fn a_device_is_managed_no_longer_than_its_report_lasts() {
     assert_eq!(again.end_within(BOUND + Duration::from_secs(3)).0, End::Closed(1008));
     assert_eq!(demo.status(ALICE, "payroll", "/"), 403);
     assert!(lives(&mut wiki));
+}
+
+/// X-15: without a report for a day the device leaves the level that asks for one of today, on an open connection too.
+/// Control: a fresh report.
+#[test]
+fn a_device_leaves_its_assurance_level_when_its_report_is_a_day_old() {
+    let demo = Demo::start();
+    let rule = "@id(\"wiki.open\") permit (principal, action in Action::\"access\", resource == App::\"wiki\")\n\
+                when { context has device && context.device in Assurance::\"standard\" };\n";
+    std::fs::write(demo.file("policies/wiki.cedar"), rule).unwrap();
+    let path = format!("/api/v1/devices/{}/reports/demo-mdm", demo.device_id("alice-laptop"));
+    let report = |age: i64| {
+        let posture = json!({ "diskEncrypted": true, "screenLock": true });
+        let (at, ends) = (rfc3339(now() - age), rfc3339(now() + 86_400));
+        let body = json!({ "managed": true, "posture": posture, "at": at, "ends": ends }).to_string();
+        let said = demo.admin("PUT", &path, Some(&body));
+        assert_eq!(said.status, 200, "{}", said.text());
+    };
+
+    report(86_400 - 6);
+    assert!(
+        until(BOUND, || demo.status(ALICE, "wiki", "/") == 200),
+        "a report of today"
+    );
+    let mut socket = open(&demo, ALICE, "wiki");
+    assert_eq!(socket.end_within(BOUND + Duration::from_secs(6)).0, End::Closed(1008));
+    assert_eq!(demo.status(ALICE, "wiki", "/"), 403, "a report of yesterday");
+
+    report(0);
+    assert_eq!(demo.status(ALICE, "wiki", "/"), 200, "control");
 }
 
 /// D-15: a certificate on hold comes back; a revoked one does not.

@@ -8,7 +8,7 @@ use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use latchkey_tests::agent::Agent;
 use latchkey_tests::demo::Demo;
-use latchkey_tests::device::{Device, Key, now};
+use latchkey_tests::device::{Device, Key, now, rfc3339};
 use latchkey_tests::process::until;
 use p256::ecdsa::signature::hazmat::PrehashSigner;
 use serde_json::{Value, json};
@@ -193,7 +193,7 @@ fn a_certificate_that_names_nobody_is_whose_the_mdm_says() {
     assert!(!report(&thief), "shown first");
     assert!(!report(&agent), "nobody vouches for it yet");
     let fingerprint = fingerprint(&certificate);
-    let ends = until_then(600);
+    let ends = rfc3339(now() + 600);
     let body = json!({ "managed": true, "certificate": fingerprint, "ends": ends }).to_string();
     let path = format!("/api/v1/devices/{}/reports/demo-mdm", device.as_str().unwrap());
     let said = demo.admin("PUT", &path, Some(&body));
@@ -385,14 +385,6 @@ fn fingerprint(file: &Path) -> String {
         .iter()
         .map(|octet| format!("{octet:02x}"))
         .collect()
-}
-
-/// The time in so many seconds, as the API takes it.
-fn until_then(seconds: i64) -> String {
-    let output = Command::new("date")
-        .args(["-u", "-d", &format!("@{}", now() + seconds), "+%Y-%m-%dT%H:%M:%S.000Z"])
-        .output();
-    String::from_utf8(output.unwrap().stdout).unwrap().trim().to_owned()
 }
 
 fn reloaded(demo: &Demo) {

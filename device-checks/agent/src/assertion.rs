@@ -161,7 +161,7 @@ pub async fn assert(
 ///
 /// # Errors
 ///
-/// As [`assert`].
+/// As [`fn@assert`].
 pub async fn prove<'a>(
     gateway: &Gateway,
     account: &Account,
