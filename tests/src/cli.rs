@@ -1,7 +1,7 @@
 //! What does the `latchkey` program itself say on the command line?
 
 use std::ffi::OsStr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// How a `latchkey` command ended.
@@ -28,7 +28,16 @@ where
     I: IntoIterator<Item = S>,
     S: AsRef<OsStr>,
 {
-    let output = Command::new(program()).args(arguments).output().unwrap();
+    run(&program(), arguments)
+}
+
+/// Runs this program with these arguments to its end.
+pub(crate) fn run<I, S>(program: &Path, arguments: I) -> CliOutput
+where
+    I: IntoIterator<Item = S>,
+    S: AsRef<OsStr>,
+{
+    let output = Command::new(program).args(arguments).output().unwrap();
     CliOutput {
         success: output.status.success(),
         stdout: String::from_utf8_lossy(&output.stdout).into_owned(),

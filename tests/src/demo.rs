@@ -30,6 +30,8 @@ pub struct Demo {
 /// What a demo is started with.
 #[derive(Debug, Clone, Default)]
 struct Start {
+    /// In place of the program under test.
+    program: Option<PathBuf>,
     upstream: Option<String>,
     tpm: bool,
 }
@@ -40,6 +42,12 @@ pub const ALICE: Option<&str> = Some("alice-laptop");
 pub const BOB: Option<&str> = Some("bob-laptop");
 /// No client certificate.
 pub const NOBODY: Option<&str> = None;
+
+impl Start {
+    fn program(&self) -> PathBuf {
+        self.program.clone().unwrap_or_else(cli::program)
+    }
+}
 
 impl Demo {
     /// Starts a demo with its built-in applications.
@@ -56,15 +64,23 @@ impl Demo {
     pub fn start_with_upstream(url: &str) -> Self {
         Self::launch(Start {
             upstream: Some(url.to_owned()),
-            tpm: false,
+            ..Start::default()
         })
     }
 
     /// Starts a demo with its software TPM and the desktop whose keys are in it.
     pub fn with_tpm() -> Self {
         Self::launch(Start {
-            upstream: None,
             tpm: true,
+            ..Start::default()
+        })
+    }
+
+    /// Starts a demo with this program.
+    pub fn of(program: &Path) -> Self {
+        Self::launch(Start {
+            program: Some(program.to_owned()),
+            ..Start::default()
         })
     }
 
@@ -235,7 +251,7 @@ impl Demo {
             .iter()
             .map(std::ffi::OsStr::new)
             .chain(["--dir".as_ref(), directory.as_os_str()]);
-        cli::latchkey(all)
+        cli::run(&self.start.program(), all)
     }
 
     /// The same, which must succeed.
@@ -322,7 +338,7 @@ pub fn host(app: &str) -> String {
 }
 
 fn start(home: &Path, port: u16, how: &Start) -> Process {
-    let mut command = Command::new(cli::program());
+    let mut command = Command::new(how.program());
     command
         .arg("demo")
         .arg("--dir")

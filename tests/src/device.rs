@@ -146,6 +146,11 @@ impl Device {
 
     /// What `finish` takes, without evidence, with both keys.
     pub fn ending(&self, demo: &Demo, begun: &Value) -> Value {
+        self.ending_with(demo, begun, &self.possession.request(&[]))
+    }
+
+    /// The same with this certificate request.
+    pub fn ending_with(&self, demo: &Demo, begun: &Value, request: &str) -> Value {
         let proof = json!({
             "aud": demo.url("auth", ""),
             "tx": begun["attempt"],
@@ -153,7 +158,7 @@ impl Device {
         });
         json!({
             "attempt": begun["attempt"],
-            "certificateRequest": self.possession.request(&[]),
+            "certificateRequest": request,
             "possession": { "fmt": "none" },
             "verification": {
                 "key": self.verification.public(),

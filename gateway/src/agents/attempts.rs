@@ -7,7 +7,7 @@ use std::time::Duration;
 use device_checks::attestation::RootClass;
 use device_checks::attestation::tpm::{ActivatedAk, PendingActivation};
 use directory::{
-    AttemptId, DeviceId, HardwareId, InstanceId, KeyStore, KeyThumbprint, Platform, PublicKey, SecretHash, Timestamp,
+    AttemptId, DeviceId, HardwareId, InstanceId, KeyStore, Platform, PublicKey, SecretHash, Timestamp,
     UserId,
 };
 
@@ -94,12 +94,7 @@ const MOST: usize = 10_000;
 
 impl Attempt {
     fn concerns(&self, other: &Self) -> bool {
-        let same_key = self.key() == other.key();
-        same_key || self.machine.id().is_some_and(|id| other.machine.id() == Some(id))
-    }
-
-    fn key(&self) -> KeyThumbprint {
-        self.instance_key.thumbprint()
+        self.instance_key == other.instance_key || self.machine.id().is_some_and(|id| other.machine.id() == Some(id))
     }
 }
 

@@ -125,6 +125,10 @@ fn cell(value: Option<&Value>) -> String {
         Some(Value::Bool(yes)) => if *yes { "yes" } else { "no" }.to_owned(),
         Some(Value::Number(number)) => number.to_string(),
         Some(Value::String(text)) => printable(without_milliseconds(text).unwrap_or(text)),
+        Some(Value::Array(items)) if items.iter().any(Value::is_object) => {
+            let lines: Vec<String> = items.iter().map(|item| cell(Some(item))).collect();
+            lines.join("\n")
+        }
         Some(Value::Array(items)) => joined(items.iter().map(inner)),
         Some(Value::Object(members)) => joined(
             members
@@ -207,6 +211,15 @@ mod tests {
         assert_eq!(
             pairs(&COLUMNS, &thing),
             "NAME    x\nSTATUS  -\nUSERS   a=yes, b=[1, 2]\n"
+        );
+    }
+
+    #[test]
+    fn things_within_a_thing_have_a_line_each() {
+        let thing = json!({ "name": "x", "users": [{ "login": "alice" }, { "login": "bob" }] });
+        assert_eq!(
+            pairs(&COLUMNS, &thing),
+            "NAME    x\nSTATUS  -\nUSERS   login=alice\n        login=bob\n"
         );
     }
 

@@ -41,7 +41,7 @@ impl SoftwareTpm {
 
     /// How tpm2-tss programs reach it: what `latchkey-agent --tcti` takes.
     pub(super) fn tcti(&self) -> String {
-        format!("swtpm:host=127.0.0.1,port={}", self.port)
+        tcti(self.port)
     }
 }
 
@@ -129,9 +129,10 @@ impl Folder {
 
     /// The port it had before, for those who remember it, or the first time one that is free with its neighbour.
     fn port(&self, near: u16) -> Result<u16, DemoError> {
-        let file = self.file("port");
+        let file = self.file("tcti");
         if let Ok(text) = fs::read_to_string(&file)
-            && let Ok(port) = text.trim().parse()
+            && let Some((_, port)) = text.trim().rsplit_once('=')
+            && let Ok(port) = port.parse()
         {
             return Ok(port);
         }
@@ -139,7 +140,7 @@ impl Folder {
         let candidates = (0..PORTS).map(|step| FIRST_PORT + ((near % PORTS) + step * 2) % PORTS);
         let none = || files("cannot find a free port for the TPM".to_owned())(io::ErrorKind::AddrInUse.into());
         let port = candidates.into_iter().find(free).ok_or_else(none)?;
-        write(&file, &format!("{port}\n"))?;
+        write(&file, &format!("{}\n", tcti(port)))?;
         Ok(port)
     }
 
@@ -174,6 +175,10 @@ impl Folder {
     fn file(&self, name: &str) -> PathBuf {
         self.root.join(name)
     }
+}
+
+fn tcti(port: u16) -> String {
+    format!("swtpm:host=127.0.0.1,port={port}")
 }
 
 /// Whether a program can be run.

@@ -38,6 +38,7 @@ impl Latchkey {
         let mut command = on_core("0", program);
         command
             .arg("demo")
+            .arg("--without-tpm")
             .arg("--dir")
             .arg(&directory)
             .arg("--port")

@@ -1,6 +1,7 @@
 //! How does Latchkey compare with nginx and its auth_request, side by side on one core of this machine?
 
 mod cut;
+mod enrolling;
 mod fronts;
 mod measure;
 mod nginx;
@@ -34,6 +35,12 @@ struct Arguments {
     /// Open connections in the measurement of deactivation; 0 leaves it out.
     #[arg(long, default_value_t = 200)]
     cut_connections: usize,
+    /// Enrolments in each round of their measurement; 0 leaves it out.
+    #[arg(long, default_value_t = 1000)]
+    enrolments: usize,
+    /// Measures enrolments and password checks alone.
+    #[arg(long)]
+    only_enrolments: bool,
     /// The commit to name above the table.
     #[arg(long, default_value = "unknown")]
     commit: String,
@@ -41,6 +48,13 @@ struct Arguments {
 
 fn main() {
     let arguments = Arguments::parse();
+    if arguments.only_enrolments {
+        println!(
+            "{}",
+            enrolling::measure(&arguments.latchkey, arguments.enrolments, arguments.rounds)
+        );
+        return;
+    }
     let load = arguments
         .load
         .clone()
@@ -73,6 +87,12 @@ fn main() {
         println!(
             "{}",
             cut::measure(&arguments.latchkey, arguments.cut_connections, arguments.rounds)
+        );
+    }
+    if arguments.enrolments > 0 {
+        println!(
+            "{}",
+            enrolling::measure(&arguments.latchkey, arguments.enrolments, arguments.rounds)
         );
     }
 }
