@@ -22,7 +22,9 @@ fn issue(criterion: &mut Criterion) {
     criterion.bench_function("issue a device certificate", |bencher| {
         bencher.iter(|| {
             let url = Some("http://auth.example.com/crl");
-            authority.issue_device(black_box(&request), device, &terms(2), url).unwrap()
+            authority
+                .issue_device(black_box(&request), device, &terms(2), url)
+                .unwrap()
         });
     });
 }
@@ -37,7 +39,11 @@ fn request(criterion: &mut Criterion) {
 
 fn request_pem() -> String {
     let key = KeyPair::generate().unwrap();
-    CertificateParams::default().serialize_request(&key).unwrap().pem().unwrap()
+    CertificateParams::default()
+        .serialize_request(&key)
+        .unwrap()
+        .pem()
+        .unwrap()
 }
 
 fn terms(random: u8) -> Terms {

@@ -86,6 +86,21 @@ impl ForeignCrl {
     /// Refuses one of another issuer or by another key of the same name, one that is out of date, and one that lists less
     /// than all of that CA's revoked certificates.
     pub fn verify(crl: &[u8], issuer_der: &[u8], now: Timestamp) -> Result<Self, BadCrl> {
+        let list = Self::verify_late(crl, issuer_der, now)?;
+        if list.next_update > now {
+            Ok(list)
+        } else {
+            let next_update = Some(list.next_update);
+            Err(BadCrl::Stale { next_update })
+        }
+    }
+
+    /// The same, but takes one that is out of date: whoever asks it looks at [`Self::next_update`].
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::verify`]; one that does not say when it will be replaced is refused too.
+    pub fn verify_late(crl: &[u8], issuer_der: &[u8], now: Timestamp) -> Result<Self, BadCrl> {
         let decoded = decode(crl)?;
         let issuer = x509::read(issuer_der).map_err(BadCrl::Issuer)?;
         x509::check_crl_signer(&issuer).map_err(BadCrl::NotAuthority)?;
@@ -160,9 +175,7 @@ fn check_time(crl: &CertificateRevocationList<'_>, now: Timestamp) -> Result<Tim
         return Err(BadCrl::NotYet { this_update });
     }
     let next_update = crl.next_update().map(terms::moment);
-    next_update
-        .filter(|next| *next > now)
-        .ok_or(BadCrl::Stale { next_update })
+    next_update.ok_or(BadCrl::Stale { next_update })
 }
 
 fn check_extension(extension: &X509Extension<'_>) -> Result<(), BadCrl> {

@@ -19,6 +19,9 @@ pub struct ManagementCertificate {
     pub not_after: Timestamp,
     /// When it was bound.
     pub bound: Timestamp,
+    /// Whether the gateway's own CA issued it.
+    #[serde(default)]
+    pub issued_here: bool,
     /// Whether it gives `managed`.
     pub state: ManagementState,
     /// The revision in which the record last changed.

@@ -221,6 +221,7 @@ fn code_of(refusal: &Refusal) -> Code {
         | Refusal::CertificateKnown
         | Refusal::InstanceElsewhere
         | Refusal::HardwareRequired
+        | Refusal::HardwareUnproved
         | Refusal::OtherKey
         | Refusal::Invalid { .. } => Code::Validation,
         Refusal::TokenUnknown

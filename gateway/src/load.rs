@@ -152,7 +152,7 @@ pub(crate) fn load(config: &Path, now: Timestamp) -> Result<Loaded, LoadFailure>
         for anchor in found {
             check_time(file, anchor.not_before, anchor.not_after, now)?;
             check_demo(file, anchor.demo, &config)?;
-            load_crl(trusted, &anchor.der, now)?;
+            load_crl(trusted, &anchor.der, now, ForeignCrl::verify)?;
             anchors.push(anchor.der.to_vec());
         }
     }
@@ -218,7 +218,13 @@ fn load_device_trust(config: &Config, now: Timestamp) -> Result<DeviceTrust, Loa
     for authority in &config.management.authorities {
         for der in read_certificates(&authority.certificate)? {
             check_demo(&authority.certificate, certs::is_demo(&der), config)?;
-            let revoked = load_crl(authority, &der, now)?;
+            let revoked = load_crl(authority, &der, now, ForeignCrl::verify_late)?;
+            if let (Some(list), Some(file)) = (&revoked, &authority.crl)
+                && list.next_update() <= now
+            {
+                // What hangs on it counts for nothing; the rest of the configuration must not wait for it.
+                tracing::warn!(crl = %file.display(), "the revocation list is out of date: no certificate of its CA manages a device");
+            }
             managers.push(manager(&authority.certificate, &der, revoked)?);
         }
     }
@@ -242,10 +248,15 @@ fn manager(file: &Path, der: &[u8], revoked: Option<ForeignCrl>) -> Result<Manag
 }
 
 /// The revocation list of somebody else's CA, verified once, here.
-fn load_crl(authority: &ClientAuthority, issuer: &[u8], now: Timestamp) -> Result<Option<ForeignCrl>, LoadFailure> {
+fn load_crl(
+    authority: &ClientAuthority,
+    issuer: &[u8],
+    now: Timestamp,
+    verify: impl Fn(&[u8], &[u8], Timestamp) -> Result<ForeignCrl, BadCrl>,
+) -> Result<Option<ForeignCrl>, LoadFailure> {
     let Some(crl) = &authority.crl else { return Ok(None) };
     let bytes = std::fs::read(crl).map_err(|source| unreadable(crl, source))?;
-    let verified = ForeignCrl::verify(&bytes, issuer, now).map_err(|source| LoadFailure::Crl {
+    let verified = verify(&bytes, issuer, now).map_err(|source| LoadFailure::Crl {
         file: crl.clone(),
         source,
     })?;

@@ -10,6 +10,13 @@ use tempfile::TempDir;
 use crate::cli::{CliOutput, beside};
 use crate::curl::CurlAnswer;
 use crate::demo::{Demo, NOBODY};
+use crate::process::Process;
+use crate::tpm::SoftwareTpm;
+
+/// The password of users that tests make.
+pub const PASSWORD: &str = "correct horse battery";
+/// The PIN of their devices.
+pub const PIN: &str = "271828";
 
 /// An installation of the agent with a state of its own.
 pub struct Agent {
@@ -97,6 +104,29 @@ impl Agent {
             &password,
         ];
         self.run_in(environment, &[&fixed, more].concat())
+    }
+
+    /// Enrols with a PIN, this TPM and keys in this place; the device's id.
+    pub fn enroll_with(&self, demo: &Demo, user: &str, tpm: &SoftwareTpm, keys: &str, more: &[&str]) -> Value {
+        let pin = self.file("pin", PIN).display().to_string();
+        let (name, tcti) = (format!("{user}-desktop"), tpm.tcti());
+        let mut arguments = vec!["--name", &name, "--keys", keys, "--pin-file", &pin];
+        if !more.contains(&"--no-attestation") {
+            arguments.extend(["--tcti", &tcti]);
+        }
+        arguments.extend(more);
+        let enrolled = self.enroll(demo, user, PASSWORD, &arguments);
+        assert!(enrolled.success, "{enrolled:?}");
+        let devices = demo.admin("GET", &format!("/api/v1/users/{user}/devices"), None).json();
+        let devices = devices.as_array().unwrap();
+        devices.last().unwrap()["device"]["id"].clone()
+    }
+
+    /// Starts a command that goes on, such as `run`.
+    pub fn spawn(&self, arguments: &[&str]) -> Process {
+        let mut command = Command::new(program());
+        command.args(arguments).arg("--state").arg(self.state());
+        Process::start(&mut command)
     }
 
     /// The header field with which curl asks for this URL.

@@ -13,7 +13,7 @@ use crate::cli::{self, CliOutput};
 use crate::curl::{CurlAnswer, curl};
 use crate::decision_log::DecisionLog;
 use crate::h2::H2Client;
-use crate::process::{Process, free_port, loopback};
+use crate::process::{Process, free_port, loopback, until};
 use crate::raw::RawClient;
 use crate::tls::{self, Identity};
 use crate::upstream::Upstream;
@@ -150,6 +150,14 @@ impl Demo {
             format!("{text}{heading}{lines}\n")
         };
         std::fs::write(file, text).unwrap();
+    }
+
+    /// Has the gateway read everything again, and waits until it did.
+    pub fn reload(&self) {
+        let reloads = || self.metric("latchkey_reloads_total").unwrap_or_default();
+        let before = reloads();
+        self.process.signal("HUP");
+        assert!(until(PATIENCE, || reloads() > before), "{}", self.process.output());
     }
 
     /// The values of a metric at `/metrics`, added up over the labels; nothing when there is none.
@@ -358,3 +366,5 @@ fn start(home: &Path, port: u16, how: &Start) -> Process {
 
 /// A debug build on a machine that compiles something else meanwhile.
 const READY: Duration = Duration::from_secs(60);
+
+const PATIENCE: Duration = Duration::from_secs(15);

@@ -9,6 +9,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
+use crate::demo::Demo;
 use crate::openssl::openssl;
 use crate::process::{Process, free_port, loopback, until};
 
@@ -185,4 +186,24 @@ fn run(home: &Path, port: u16) -> Process {
     let listens = || std::net::TcpListener::bind(loopback(port + 1)).is_err();
     assert!(until(Duration::from_secs(10), listens), "swtpm does not start");
     process
+}
+
+impl Demo {
+    /// Has the demo trust a TPM's maker, and waits until it does.
+    pub fn trust(&self, tpm: &SoftwareTpm, name: &str) {
+        let line = format!("    - {{certificate: {}, class: test}} # {name}", tpm.root().display());
+        let text = std::fs::read_to_string(self.file("latchkey.yaml")).unwrap();
+        match text.contains("\nattestation:\n") {
+            true => self.edit("latchkey.yaml", "  roots:\n", &format!("  roots:\n{line}\n")),
+            false => self.configure("attestation", &format!("  roots:\n{line}")),
+        }
+        self.reload();
+    }
+}
+
+/// A demo that trusts a TPM's maker for tests.
+pub fn with_root() -> (Demo, SoftwareTpm) {
+    let (demo, tpm) = (Demo::start(), SoftwareTpm::start());
+    demo.trust(&tpm, "first");
+    (demo, tpm)
 }

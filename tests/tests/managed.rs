@@ -150,7 +150,7 @@ fn the_revocation_list_of_a_management_ca_is_heeded_and_has_to_be_current() {
             mdm.file("crl")
         ),
     );
-    reloaded(&demo);
+    demo.reload();
     let (agent, device) = enroll(&demo, "crl");
     let (other, device_of_other) = enroll(&demo, "crlb");
     let named = |device: &Value| format!("URI:urn:latchkey:device:{}", device.as_str().unwrap());
@@ -184,7 +184,7 @@ fn a_certificate_that_names_nobody_is_whose_the_mdm_says() {
         "management",
         &format!("  authorities: [{{certificate: {}}}]", mdm.file("pem")),
     );
-    reloaded(&demo);
+    demo.reload();
     let (agent, device) = enroll(&demo, "x06");
     let (thief, _) = enroll(&demo, "x06b");
     let certificate = mdm.issue(&agent, "DNS:laptop-17");
@@ -385,11 +385,4 @@ fn fingerprint(file: &Path) -> String {
         .iter()
         .map(|octet| format!("{octet:02x}"))
         .collect()
-}
-
-fn reloaded(demo: &Demo) {
-    let before = demo.metric("latchkey_reloads_total").unwrap_or_default();
-    demo.process().signal("HUP");
-    let taken = || demo.metric("latchkey_reloads_total").unwrap_or_default() > before;
-    assert!(until(PATIENCE, taken), "{}", demo.process().output());
 }

@@ -157,7 +157,7 @@ pub async fn assert(
     Ok(signed.map_err(|_| KeyError::Worker)??)
 }
 
-/// The same request, proved by the account's possession key.
+/// The same request, proved by this key of the account.
 ///
 /// # Errors
 ///

@@ -149,7 +149,7 @@ impl Applicant {
             key_store: self.store.kind(),
             statement,
         };
-        let begun: Begun = self.send(Ask::post(BEGIN_PATH, &begin), token).await?;
+        let begun = self.begin(begin, token, &mut notes).await?;
         let activated = match &begun.credential {
             Some(credential) => {
                 watch(Step::Activating);
@@ -181,6 +181,27 @@ impl Applicant {
                 Err(error)
             }
         }
+    }
+
+    /// Begins; where nobody that the gateway believes vouches for this machine, as one that proves nothing.
+    async fn begin(&self, begin: Begin, token: &Secret, notes: &mut Vec<String>) -> Result<Begun, EnrollError> {
+        let refusal = match self.send(Ask::post(BEGIN_PATH, &begin), token).await {
+            Err(EnrollError::Ask(AskError::Refused(refusal))) => refusal,
+            answered => return answered,
+        };
+        let about_evidence = refusal.causes.iter().any(|cause| cause.starts_with("statement"));
+        if begin.statement == DeviceStatement::None || !about_evidence {
+            return Err(AskError::Refused(refusal).into());
+        }
+        notes.push(format!(
+            "which machine this is was not proved, and its keys count as software ({})",
+            refusal.causes.join("; ")
+        ));
+        let begin = Begin {
+            statement: DeviceStatement::None,
+            ..begin
+        };
+        self.send(Ask::post(BEGIN_PATH, &begin), token).await
     }
 
     /// What says which machine this is; one that cannot say it enrols without.

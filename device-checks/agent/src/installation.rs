@@ -116,18 +116,18 @@ impl Installation {
         Ok(gateway.order(ask).await?)
     }
 
-    /// Has the gateway remove an account.
+    /// Has the gateway remove an account, on the word of this key of the account.
     ///
     /// # Errors
     ///
     /// The gateway says no.
-    pub async fn remove(&self, gateway: &Gateway, account: &Account) -> Result<(), ConnectError> {
+    pub async fn remove(&self, gateway: &Gateway, account: &Account, key: &AccountKey) -> Result<(), ConnectError> {
         let path = self.enrollment(account);
         let ask = Ask {
             method: Method::DELETE,
             ..Ask::get(&path)
         };
-        let ask = self.proved(gateway, account, ask).await?;
+        let ask = assertion::prove(gateway, account, key, ask, self.now()).await?;
         Ok(gateway.order(ask).await?)
     }
 

@@ -8,9 +8,18 @@ pub mod tpm;
 
 use serde::{Deserialize, Serialize};
 
+use x509_parser::certificate::X509Certificate;
+use x509_parser::prelude::FromDer;
+
 pub use roots::{BadRoots, NotVouched, Roots, Vouched};
 
 use crate::wire::Octets;
+
+/// Of which algorithm the key in an endorsement certificate is (its OID, dotted); nothing where the DER is no certificate.
+pub fn endorsement_key_kind(der: &[u8]) -> Option<String> {
+    let (_, certificate) = X509Certificate::from_der(der).ok()?;
+    Some(certificate.public_key().algorithm.algorithm.to_id_string())
+}
 
 /// What proves which machine a device is (`fmt` and `attStmt` as in WebAuthn, section 6.5).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

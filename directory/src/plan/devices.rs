@@ -7,7 +7,7 @@ use super::targets::{device_target, user_target};
 use super::{Draft, Refusal, validate};
 use crate::{
     Certificate, CertificateState, Change, Device, DeviceId, DeviceState, DeviceUpdate, Enrollment, EnrollmentState,
-    EnrollmentToken, EventType, RevocationReason, Target, TargetKind,
+    EnrollmentToken, EventType, ManagementState, RevocationReason, Target, TargetKind,
 };
 
 impl<'a> Draft<'a> {
@@ -101,7 +101,8 @@ impl<'a> Draft<'a> {
         Ok(())
     }
 
-    /// The certificates' records stay: the CRL and the answer `certificate-revoked` still need them.
+    /// The certificates' records stay: the CRL and the answer `certificate-revoked` still need them; and what was revoked of
+    /// management certificates: none of these counts on another device.
     pub(super) fn delete_device(&mut self, id: DeviceId) -> Result<(), Refusal> {
         let snapshot = self.snapshot;
         let device = self.device(id)?;
@@ -126,6 +127,7 @@ impl<'a> Draft<'a> {
         self.changes.extend(
             snapshot
                 .management_of_device(id)
+                .filter(|certificate| !matches!(certificate.state, ManagementState::Revoked { .. }))
                 .map(|certificate| Change::DeleteManagementCertificate(certificate.fingerprint)),
         );
         Ok(())

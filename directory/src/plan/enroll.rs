@@ -40,10 +40,18 @@ impl Snapshot {
             return Err(Refusal::InstanceElsewhere);
         }
         let proved = machine.or(by_instance);
+        // Where it is known which machine a device is, nothing less shows that this is it.
+        let unproved = |device: &Arc<Device>| device.hardware.is_some() && hardware.is_none();
+        if proved.is_some_and(unproved) {
+            return Err(Refusal::HardwareUnproved);
+        }
         let Some(id) = token.device else { return Ok(proved) };
         let wanted = self.device(id).ok_or(Refusal::DeviceNotActive)?;
         check_active(wanted)?;
         let another_machine = matches!((&wanted.hardware, hardware), (Some(known), Some(id)) if known.id != id);
+        if unproved(wanted) {
+            return Err(Refusal::HardwareUnproved);
+        }
         if another_machine || proved.is_some_and(|device| device.id != id) {
             return Err(Refusal::TokenForOtherDevice);
         }
@@ -75,6 +83,8 @@ impl<'a> Draft<'a> {
         if let Some(authenticator) = &enroll.authenticator {
             check_demands(authenticator, fastpass)?;
             self.supersede(user, &device);
+        } else if fastpass.key_protection == KeyProtection::Hardware {
+            return Err(Refusal::HardwareRequired);
         }
         self.record(enroll, token, user, &device, fastpass);
         if let Some(authenticator) = &enroll.authenticator {

@@ -34,7 +34,7 @@ impl Draft<'_> {
             [Target::from(new), Target::from(&**device)],
         );
         let since = self.now;
-        self.put_management(device, new, self.now, ManagementState::Absent { since });
+        self.put_management(device, new, (self.now, true), ManagementState::Absent { since });
         Ok(())
     }
 
@@ -54,11 +54,20 @@ impl Draft<'_> {
         Ok(())
     }
 
-    /// The device is shut out: none of its management certificates identifies it any more.
+    /// The device is shut out: none of its management certificates identifies it any more. Those of the gateway's own CA are
+    /// revoked; about others that CA decides.
     pub(super) fn unbind_management(&mut self, device: &Device) {
         let at = self.now;
         for known in self.snapshot.management_of_device(device.id) {
-            if known.state.is_bound() {
+            if known.issued_here
+                && let Ok(revoked) = known.state.revoke(at)
+            {
+                self.move_management(device, known, revoked);
+                self.event(
+                    EventType::CertificateRevoke,
+                    [Target::from(&**known), Target::from(device)],
+                );
+            } else if known.state.is_bound() {
                 self.move_management(device, known, ManagementState::Unbound { at });
                 self.event(
                     EventType::ManagementUnbind,
@@ -92,15 +101,15 @@ impl Draft<'_> {
         if !was_bound {
             self.event(EventType::ManagementBind, [Target::from(new), Target::from(device)]);
         }
-        let bound = known.map_or(at, |known| known.bound);
-        self.put_management(device, new, bound, ManagementState::Proved { at });
+        let origin = known.map_or((at, false), |known| (known.bound, known.issued_here));
+        self.put_management(device, new, origin, ManagementState::Proved { at });
     }
 
     fn put_management(
         &mut self,
         device: &Device,
         new: &NewManagementCertificate,
-        bound: Timestamp,
+        (bound, issued_here): (Timestamp, bool),
         state: ManagementState,
     ) {
         self.put(Change::PutManagementCertificate(Box::new(ManagementCertificate {
@@ -110,6 +119,7 @@ impl Draft<'_> {
             device: device.id,
             not_after: new.not_after,
             bound,
+            issued_here,
             state,
             version: self.snapshot.revision(),
         })));

@@ -58,6 +58,9 @@ pub enum Refusal {
     /// The instance's key is known on another machine than the one that shows it.
     #[error("the authenticator's key belongs to another device")]
     InstanceElsewhere,
+    /// The device is a machine that has to be proved, and nothing was.
+    #[error("the device's hardware is known: prove by its TPM that this is it")]
+    HardwareUnproved,
     /// The key does not live in proved hardware, and has to.
     #[error("expected a key that is proved to live in the device's hardware")]
     HardwareRequired,

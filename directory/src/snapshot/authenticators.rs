@@ -41,6 +41,13 @@ impl Snapshot {
             .any(|enrollment| self.was_shut_out(enrollment))
     }
 
+    /// The devices of this user that are shut out.
+    pub fn shut_out_devices(&self, user: UserId) -> impl Iterator<Item = &Arc<Device>> {
+        self.enrollments_of_user(user)
+            .filter(|enrollment| self.was_shut_out(enrollment))
+            .filter_map(|enrollment| self.device(enrollment.device))
+    }
+
     fn was_shut_out(&self, enrollment: &Enrollment) -> bool {
         let state = self.device(enrollment.device).map(|device| device.state);
         match (state, enrollment.state) {

@@ -79,6 +79,32 @@ fn deactivation_unbinds_and_deletion_forgets() {
     assert!(world.snapshot.proved_management(other.device).is_some());
 }
 
+/// D-14: what the gateway's own CA issued to a device is revoked with it, for good, also on another device.
+#[test]
+fn what_was_revoked_of_a_deleted_device_counts_nowhere() {
+    let mut world = World::new();
+    let (alice, bob) = (world.user("alice"), world.user("bob"));
+    let (laptop, other) = (world.device(alice), world.device(bob));
+    let issue = Command::IssueManagement {
+        device: laptop.device,
+        certificate: certificate(1),
+    };
+    world.run(issue).unwrap();
+    answer(&mut world, &laptop, ManagementAnswer::Proved(certificate(1)));
+    assert!(world.snapshot.proved_management(laptop.device).is_some(), "control");
+
+    world.run(Command::DeactivateDevice(laptop.device)).unwrap();
+    world.run(Command::DeleteDevice(laptop.device)).unwrap();
+    answer(&mut world, &other, ManagementAnswer::Proved(certificate(1)));
+
+    assert!(world.snapshot.proved_management(other.device).is_none());
+    let known = world
+        .snapshot
+        .management_certificate(&certificate(1).fingerprint)
+        .unwrap();
+    assert!(matches!(known.state, ManagementState::Revoked { .. }));
+}
+
 fn answer(world: &mut World, device: &Enrolled, management: ManagementAnswer) {
     let answer = SignalAnswer {
         enrollment: device.enrollment,

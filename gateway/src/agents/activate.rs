@@ -35,9 +35,11 @@ pub(super) async fn activate(State(world): State<Arc<World>>, step: Step) -> Res
         root_class: machine.class,
         attested: machine.attested,
     };
-    world.attempts.keep(Attempt {
+    let proved = Attempt {
         machine: Machine::Proved(Proved { key, machine }),
         ..attempt
-    });
+    };
+    let goes_on = world.attempts.begin(proved, now);
+    goes_on.map_err(|_| ApiError::EnrollmentUnderWay)?;
     Ok(Json(activated))
 }

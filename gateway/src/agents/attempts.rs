@@ -7,8 +7,7 @@ use std::time::Duration;
 use device_checks::attestation::RootClass;
 use device_checks::attestation::tpm::{ActivatedAk, PendingActivation};
 use directory::{
-    AttemptId, DeviceId, HardwareId, InstanceId, KeyStore, Platform, PublicKey, SecretHash, Timestamp,
-    UserId,
+    AttemptId, DeviceId, HardwareId, InstanceId, KeyStore, Platform, PublicKey, SecretHash, Timestamp, UserId,
 };
 
 /// An enrolment under way.
@@ -93,8 +92,14 @@ pub(super) const PATIENCE: Duration = Duration::from_secs(300);
 const MOST: usize = 10_000;
 
 impl Attempt {
+    /// What is claimed and not proved yet keeps nobody else out.
+    fn is_same_machine(&self, other: &Self) -> bool {
+        let proved = self.machine.proved_id();
+        proved.is_some() && proved == other.machine.proved_id()
+    }
+
     fn concerns(&self, other: &Self) -> bool {
-        self.instance_key == other.instance_key || self.machine.id().is_some_and(|id| other.machine.id() == Some(id))
+        self.secret == other.secret || self.instance_key == other.instance_key || self.is_same_machine(other)
     }
 }
 
@@ -102,6 +107,14 @@ impl Machine {
     /// Which machine it is or would be.
     pub(super) fn id(&self) -> Option<HardwareId> {
         self.endorsed().map(|machine| machine.id)
+    }
+
+    /// Which machine it is, where its TPM is there.
+    fn proved_id(&self) -> Option<HardwareId> {
+        match self {
+            Self::Proved(proved) => Some(proved.machine.id),
+            Self::Unknown | Self::Claimed(_) => None,
+        }
     }
 
     /// The machine that is proved or claimed.
@@ -115,7 +128,8 @@ impl Machine {
 }
 
 impl Attempts {
-    /// Begins an attempt; an earlier one of the same user for the same device is over.
+    /// Begins an attempt, or goes on with one whose machine is proved now; an earlier one of the same user for the same
+    /// device, or by the same token, is over.
     ///
     /// # Errors
     /// If another user's is under way for the same device, or too many are.
@@ -134,11 +148,6 @@ impl Attempts {
     /// Takes an attempt out to go on with it; whoever fails has to begin again.
     pub(super) fn take(&self, id: AttemptId, now: Timestamp) -> Option<Attempt> {
         self.lock().remove(&id).filter(|attempt| now < attempt.ends)
-    }
-
-    /// Puts an attempt back that goes on.
-    pub(super) fn keep(&self, attempt: Attempt) {
-        self.lock().insert(attempt.id, attempt);
     }
 
     /// The key that has to sign the next step of an attempt.
@@ -175,6 +184,19 @@ mod tests {
     }
 
     #[test]
+    fn a_token_has_one_attempt() {
+        let attempts = Attempts::default();
+        let by_token = |id, instance| Attempt {
+            secret: SecretHash::of("one"),
+            ..attempt(id, 1, instance)
+        };
+        attempts.begin(by_token(1, 1), NOW).unwrap();
+        attempts.begin(by_token(2, 2), NOW).unwrap();
+        assert!(attempts.take(AttemptId::from_random(1), NOW).is_none());
+        assert!(attempts.take(AttemptId::from_random(2), NOW).is_some(), "control");
+    }
+
+    #[test]
     fn an_attempt_is_over_in_time_and_taken_once() {
         let attempts = Attempts::default();
         attempts.begin(attempt(1, 1, 1), NOW).unwrap();
@@ -188,7 +210,7 @@ mod tests {
     fn attempt(id: u128, user: u128, instance: u8) -> Attempt {
         Attempt {
             id: AttemptId::from_random(id),
-            secret: SecretHash::of("secret"),
+            secret: SecretHash::of(&id.to_string()),
             user: UserId::from_random(user),
             instance_key: PublicKey {
                 x: [instance; 32],

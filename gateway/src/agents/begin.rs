@@ -5,9 +5,10 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::State;
 use base64::Engine;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use device_checks::attestation::endorsement_key_kind;
 use device_checks::wire::{Begin, Begun, VERSION};
-use directory::{AttemptId, Device, DeviceId, InstanceId, PublicKey, Snapshot};
+use directory::{AttemptId, Device, DeviceId, EnrollmentToken, InstanceId, PublicKey, Snapshot, User, UserId};
 use policies::{OrganizationAction, Registration};
 
 use super::attempts::{Attempt, Machine, PATIENCE};
@@ -35,7 +36,15 @@ pub(super) async fn begin(State(world): State<Arc<World>>, step: Step) -> Result
     let (machine, credential) = evidence::weigh(&asked.statement, &trust, now)?;
     let known = device(&directory, &granted, &machine, &asked.instance_key)?;
     let device = known.map_or_else(|| DeviceId::from_random(rand::random()), |device| device.id);
-    may_register(&world, &granted, &machine, &step.arrived)?;
+    validate_name(&asked.name)?;
+    let attests = machine_attests(&machine);
+    may_register(
+        &world,
+        &granted.token,
+        &granted.user,
+        (&machine, attests),
+        &step.arrived,
+    )?;
     let attempt = Attempt {
         id: AttemptId::from_random(rand::random()),
         secret: granted.token.secret,
@@ -88,15 +97,50 @@ pub(super) fn device<'a>(
         .map_err(ApiError::Refused)
 }
 
-/// Asks the policies whether this user may enrol a device that proves this much.
+fn machine_attests(machine: &Machine) -> bool {
+    machine.endorsed().is_some_and(|machine| machine.attested)
+}
+
+/// An attempt keeps the name: no longer one than a device can have.
+fn validate_name(name: &str) -> Result<(), ApiError> {
+    match name.chars().count() {
+        1..=LONGEST_NAME => Ok(()),
+        _ => Err(ApiError::invalid(
+            "name",
+            format_args!("expected 1 to {LONGEST_NAME} characters"),
+        )),
+    }
+}
+
+/// Whether a machine is proved to be none of those that are shut out: each of them is known by a key of the same kind. A
+/// TPM has several endorsement keys, and two kinds say nothing of each other.
+fn is_another(directory: &Snapshot, user: UserId, machine: &Machine) -> bool {
+    let Some(machine) = machine.endorsed() else {
+        return false;
+    };
+    let kind = |der: &[u8]| endorsement_key_kind(der);
+    directory.shut_out_devices(user).all(|device| {
+        let known = device.hardware.as_ref();
+        known.is_some_and(|known| {
+            let leaf = known.chain.first().and_then(|leaf| STANDARD.decode(leaf).ok());
+            let kinds = leaf
+                .as_deref()
+                .and_then(kind)
+                .zip(machine.chain.first().and_then(|leaf| kind(leaf)));
+            known.id != machine.id && kinds.is_some_and(|(one, other)| one == other)
+        })
+    })
+}
+
+/// Asks the policies whether this user may enrol a device that proves this much: `attested` where hardware is.
 pub(super) fn may_register(
     world: &World,
-    granted: &Granted,
-    machine: &Machine,
+    token: &EnrollmentToken,
+    user: &Arc<User>,
+    (machine, attested): (&Machine, bool),
     arrived: &Arrived,
 ) -> Result<(), ApiError> {
     let view = world.view();
-    let (token, user) = (&granted.token, &granted.user);
     let admin_token = token.origin == directory::TokenOrigin::Admin;
     let mut request = organization_request(&view, user, None, arrived);
     if let Some((session, ages)) = session_of(token, user) {
@@ -105,12 +149,24 @@ pub(super) fn may_register(
     }
     let registration = Registration {
         admin_token,
-        // A machine that is itself shut out was refused before: whatever is proved here is another one.
-        known_hardware: false,
+        known_hardware: !is_another(&view.directory, user.id, machine),
         lost_trust_before: view.directory.has_lost_trust(user.id),
-        attested: machine.endorsed().is_some_and(|machine| machine.attested),
+        attested,
     };
     let action = OrganizationAction::RegisterDevice(registration);
     let decided = view.decider.decide_organization(&action, &request);
     decided.map(drop).map_err(ApiError::Policy)
 }
+
+/// Asks the same for a device that proves nothing.
+pub(crate) fn may_register_unproved(
+    world: &World,
+    token: &EnrollmentToken,
+    user: &Arc<User>,
+    arrived: &Arrived,
+) -> Result<(), ApiError> {
+    may_register(world, token, user, (&Machine::Unknown, false), arrived)
+}
+
+/// How long a device's name may be, in characters.
+const LONGEST_NAME: usize = 255;

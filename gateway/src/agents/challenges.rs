@@ -17,6 +17,7 @@ use directory::{
     AttemptId, Command, Enrollment, EnrollmentId, ManagementAnswer, Posture, Reported, SignalAnswer, Snapshot,
     Timestamp,
 };
+use moka::policy::EvictionPolicy;
 use moka::sync::Cache;
 use tracing::info;
 
@@ -45,7 +46,10 @@ impl Challenges {
     /// None waits yet.
     pub(crate) fn new() -> Self {
         // One that is dropped for want of room is asked for anew; none is taken twice.
-        Self(Cache::builder().max_capacity(MOST).time_to_live(GOOD_FOR * 2).build())
+        let cache = Cache::builder()
+            .max_capacity(MOST)
+            .eviction_policy(EvictionPolicy::lru());
+        Self(cache.time_to_live(GOOD_FOR * 2).build())
     }
 }
 
@@ -57,10 +61,14 @@ pub(super) async fn nonce(State(world): State<Arc<World>>) -> Json<Nonce> {
     })
 }
 
-/// Asks a device to say what it is like now. Anybody may have a challenge: only an enrolled key can answer it.
+/// Asks a device to say what it is like now. Whoever knows an enrolment may have a challenge: only its key can answer it.
 pub(super) async fn challenge(State(world): State<Arc<World>>, body: Bytes) -> Result<Json<Challenged>, ApiError> {
     let AskChallenge { enrollment } = super::read(&body)?;
     let (now, setup) = (world.clock.now(), world.setup.load());
+    let directory = world.directory.snapshot();
+    if directory.enrollment(enrollment).is_none() {
+        return Err(ApiError::ProofRefused("there is no such enrolment".to_owned()));
+    }
     let attempt = AttemptId::from_random(rand::random());
     let nonce = URL_SAFE_NO_PAD.encode(rand::random::<[u8; 32]>());
     let ends = now.plus(GOOD_FOR);
@@ -71,7 +79,7 @@ pub(super) async fn challenge(State(world): State<Arc<World>>, body: Bytes) -> R
         exp: ends.secs(),
         jti: attempt,
         nonce: nonce.clone(),
-        org_id: organization(&world.directory.snapshot())?,
+        org_id: organization(&directory)?,
         transaction_id: attempt,
         verification_uri: format!("{}{ANSWERS_PATH}", setup.auth_origin),
         origin: setup.auth_origin.clone(),

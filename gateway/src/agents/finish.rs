@@ -50,7 +50,6 @@ pub(super) async fn finish(
             "expected the credential to be activated first",
         ));
     }
-    may_register(&world, &granted, &attempt.machine, &step.arrived)?;
     let finishing = Finishing {
         world: &world,
         granted: &granted,
@@ -58,6 +57,10 @@ pub(super) async fn finish(
         now,
     };
     let keys = finishing.keys(&asked)?;
+    // Hardware that the account's key does not live in is no reason to let it in.
+    let attested = keys.in_hardware && finishing.is_attested();
+    let machine = (&attempt.machine, attested);
+    may_register(&world, &granted.token, &granted.user, machine, &step.arrived)?;
     let enrolled = finishing.enroll(keys, &asked, &step).await?;
     metrics::counter!("latchkey_enrollments_total", "outcome" => "enrolled").increment(1);
     Ok((StatusCode::CREATED, Json(enrolled)))
@@ -136,6 +139,16 @@ impl Finishing<'_> {
         }
     }
 
+    /// Whether the machine that was proved attests, by the roots that are in force now.
+    fn is_attested(&self) -> bool {
+        let trust = &self.world.setup.load().trust;
+        let machine = self.attempt.machine.endorsed();
+        machine.is_some_and(|machine| {
+            let vouched = trust.vouch(&machine.chain, self.now);
+            vouched.is_ok_and(|vouched| vouched.counts)
+        })
+    }
+
     fn attestation_key(&self) -> Result<&ActivatedAk, ApiError> {
         match &self.attempt.machine {
             Machine::Proved(Proved { key, .. }) => Ok(key),
@@ -188,7 +201,7 @@ impl Finishing<'_> {
                     at: self.now,
                 }),
                 hardware_key: keys.in_hardware,
-                attested: machine.is_some_and(|machine| machine.attested),
+                attested: self.is_attested(),
                 management: self.management(asked, &keys, device, &directory),
             }),
         };
@@ -206,7 +219,7 @@ impl Finishing<'_> {
     }
 
     fn issue(&self, request: &VerifiedRequest, device: directory::DeviceId) -> Result<IssuedCertificate, ApiError> {
-        issue(self.world, request, device, self.now)
+        issue(self.world, request, device, (self.now, self.now))
     }
 
     /// What came of the management certificate that the device showed, if it showed one.
@@ -300,12 +313,15 @@ pub(super) fn issue(
     world: &World,
     request: &VerifiedRequest,
     device: directory::DeviceId,
-    now: Timestamp,
+    (now, enrolled): (Timestamp, Timestamp),
 ) -> Result<IssuedCertificate, ApiError> {
     let setup = world.setup.load();
+    let times = &setup.config.enrollment;
+    // No certificate outlives the enrolment.
+    let left = now.until(enrolled.plus(times.maximum_age)).unwrap_or_default();
     let terms = Terms {
         now,
-        lifetime: setup.config.enrollment.certificate_lifetime,
+        lifetime: times.certificate_lifetime.min(left),
         random: rand::random(),
     };
     let url = crl_url(&setup, &world.authority);

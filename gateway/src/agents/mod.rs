@@ -25,6 +25,7 @@ use crate::api_error::ApiError;
 use crate::world::World;
 
 pub(crate) use attempts::Attempts;
+pub(crate) use begin::may_register_unproved;
 pub(crate) use challenges::Challenges;
 pub(crate) use signer::ChallengeSigner;
 

@@ -33,8 +33,12 @@ pub(super) async fn renew(
     if request.key() != identified.enrollment.key {
         return Err(ApiError::Refused(directory::Refusal::OtherKey));
     }
-    let issued = issue(&world, &request, identified.device.id, now)?;
     let setup = world.setup.load_full();
+    let enrolled = identified.enrollment.created;
+    if enrolled < before(now, setup.config.enrollment.maximum_age) {
+        return Err(ApiError::Refused(directory::Refusal::EnrollmentTooOld));
+    }
+    let issued = issue(&world, &request, identified.device.id, (now, enrolled))?;
     let command = Command::RenewCertificate(RenewCertificate {
         shown: shown.fingerprint,
         certificate: NewCertificate {

@@ -14,6 +14,7 @@ use http::{HeaderMap, StatusCode, header};
 use serde::Deserialize;
 
 use super::crl_url;
+use crate::agents::may_register_unproved;
 use crate::api_error::{api_error, refusal};
 use crate::logs::Chain;
 use crate::request::Arrived;
@@ -61,6 +62,9 @@ pub(super) async fn enroll(
         about: &about,
         arrived: &arrived,
     };
+    if let Err(refused) = may_register_unproved(&world, token, user, &arrived) {
+        return refused.into_response();
+    }
     match try_enroll(&world, &asked, &body).await {
         Ok(chain) => (
             StatusCode::CREATED,

@@ -1,5 +1,6 @@
 //! Who uses this device? Accounts are added, listed, renewed and removed, here and on the gateway.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use clap::{Args, Subcommand};
@@ -10,6 +11,8 @@ use super::describe;
 use super::enroll;
 use super::error::CliError;
 use super::output::{Told, moment, table};
+use super::prompt::{self, attended};
+use crate::assertion::AccountKey;
 use crate::installation::{ConnectError, Installation};
 use crate::keys::blocking;
 use crate::renew::renew as renew_certificate;
@@ -39,9 +42,12 @@ pub(super) struct Which {
     pub(super) account: Option<String>,
 }
 
-/// Whether the gateway has to agree.
-#[derive(Args, Clone, Copy)]
+/// On whose word, and whether the gateway has to agree.
+#[derive(Args)]
 pub(super) struct Forget {
+    /// The file with the PIN, where the account has one
+    #[arg(long, value_name = "FILE")]
+    pin_file: Option<PathBuf>,
     /// Forget it here even if the gateway cannot be told
     #[arg(long)]
     forget: bool,
@@ -54,7 +60,7 @@ pub(super) async fn perform(world: &World, task: Task) -> Result<(), CliError> {
             let writer = world.folder.write()?;
             enroll::add(world, &writer, world.folder.require()?, &who).await
         }
-        Task::Remove { login, forget } => remove(world, &login, forget).await,
+        Task::Remove { login, forget } => remove(world, &login, &forget).await,
         Task::List => list(world),
     }
 }
@@ -104,7 +110,7 @@ pub(super) async fn renew(world: &World, which: &Which) -> Result<(), CliError> 
 }
 
 /// Removes all accounts, and everything that is kept.
-pub(super) async fn unenroll(world: &World, forget: Forget) -> Result<(), CliError> {
+pub(super) async fn unenroll(world: &World, forget: &Forget) -> Result<(), CliError> {
     let writer = world.folder.write()?;
     let mut installation = world.installation()?;
     for account in installation.state.accounts.clone() {
@@ -120,7 +126,7 @@ pub(super) async fn unenroll(world: &World, forget: Forget) -> Result<(), CliErr
     Ok(())
 }
 
-async fn remove(world: &World, login: &str, forget: Forget) -> Result<(), CliError> {
+async fn remove(world: &World, login: &str, forget: &Forget) -> Result<(), CliError> {
     let writer = world.folder.write()?;
     let mut installation = world.installation()?;
     let account = installation.state.account(Some(login))?.clone();
@@ -181,20 +187,39 @@ enum End {
 }
 
 /// Has the gateway remove an account; one that it does not know any more is removed.
-async fn give_up(installation: &Installation, account: &Account, forget: Forget) -> Result<End, CliError> {
+async fn give_up(installation: &Installation, account: &Account, forget: &Forget) -> Result<End, CliError> {
     let removed = async {
         let gateway = installation.connect().await?;
-        installation.remove(&gateway, account).await
+        let key = strongest_key(installation, account, forget).await?;
+        installation
+            .remove(&gateway, account, &key)
+            .await
+            .map_err(CliError::from)
     };
     match removed.await {
         Ok(()) => Ok(End::Removed),
-        Err(error) => match error.refusal().map(|refusal| refusal.code.as_str()) {
+        Err(error) => match error.code() {
             Some(DEVICE_DELETED) => Ok(End::DeviceDeleted),
             Some(ACCOUNT_NOT_ACTIVE) => Ok(End::Removed),
             _ if forget.forget => Ok(End::Removed),
-            _ => Err(error.into()),
+            _ => Err(error),
         },
     }
+}
+
+/// The key that the gateway's policies are likely to ask for: that of the PIN, where there is one and somebody has it.
+async fn strongest_key(
+    installation: &Installation,
+    account: &Account,
+    forget: &Forget,
+) -> Result<AccountKey, CliError> {
+    let has_pin = account.verification.is_some() && (forget.pin_file.is_some() || attended());
+    if !has_pin || forget.forget && forget.pin_file.is_none() {
+        return Ok(AccountKey::possession(&installation.store, account).await?);
+    }
+    let asked = format!("PIN of {}", account.login);
+    let pin = prompt::secret(forget.pin_file.as_deref(), &asked, prompt::PIN_FLAG)?;
+    Ok(AccountKey::verification(&installation.store, account, &pin, installation.now()).await?)
 }
 
 /// Forgets an account and destroys its keys.

@@ -104,6 +104,7 @@ pub(super) async fn enroll(world: &World, asked: Asked) -> Result<(), CliError> 
                 state.gateway.issuer
             )));
         }
+        asked.refuse_what_is_settled(&state)?;
         return add(world, &writer, state, &asked.who).await;
     }
     let url = prompt::text(asked.gateway.clone(), "Gateway (https://…)", "--gateway URL", None)?;
@@ -121,6 +122,38 @@ pub(super) async fn enroll(world: &World, asked: Asked) -> Result<(), CliError> 
         configuration,
     };
     first(world, &writer, gateway, &organization, &asked.who, draft).await
+}
+
+impl Asked {
+    /// What the first enrolment settled is not changed by a further one: better said than passed over.
+    fn refuse_what_is_settled(&self, state: &State) -> Result<(), CliError> {
+        let place = &self.place;
+        let other_ca = match &self.ca {
+            Some(file) => Some(read_text(file)?) != state.gateway.authority,
+            None => false,
+        };
+        let settled = [
+            ("--ca", other_ca),
+            (
+                "--name",
+                self.name.as_ref().is_some_and(|name| *name != state.device.name),
+            ),
+            ("--management", self.management.is_some()),
+            ("--keys", place.keys.is_some_and(|keys| keys != state.keys.keys)),
+            ("--tcti", place.tcti.is_some() && place.tcti != state.keys.tcti),
+            (
+                "--pkcs11-module",
+                place.pkcs11_module.is_some() && state.keys.pkcs11.is_none(),
+            ),
+            ("--no-attestation", place.no_attestation && state.keys.attestation),
+        ];
+        match settled.iter().find(|(_, differs)| *differs) {
+            Some((flag, _)) => Err(CliError::Usage(format!(
+                "{flag} is settled by the first enrolment on this device: `unenroll` first, or use another --state"
+            ))),
+            None => Ok(()),
+        }
+    }
 }
 
 /// Adds an account to what is enrolled.
@@ -149,7 +182,7 @@ pub(super) async fn add(world: &World, writer: &Writer, mut state: State, who: &
         })
     };
     let done = apply(world, &applicant, who, wish).await?;
-    state.gateway.challenge_keys = organization.challenge_keys;
+    // The pinned keys stay: nothing that is signed by one of them vouches for others.
     state.gateway.device_origin = organization.device_origin;
     state.device.id = done.enrollment.enrolled().device;
     keep(world, writer, &applicant, state, done).await
@@ -195,7 +228,9 @@ async fn first(
         Ok(done) => done,
         Err(error) => {
             let store = Arc::clone(&applicant.store);
-            blocking(move || store.delete(&instance_key)).await?;
+            if let Err(left) = blocking(move || store.delete(&instance_key)).await {
+                super::output::complain(&format!("the instance's key is left over: {}\n", chain(&left)));
+            }
             return Err(error);
         }
     };
@@ -296,7 +331,10 @@ async fn keep(
         .flatten()
         .collect();
         let store = Arc::clone(&applicant.store);
-        blocking(move || keys.iter().try_for_each(|key| store.delete(key))).await?;
+        if let Err(left) = blocking(move || keys.iter().try_for_each(|key| store.delete(key))).await {
+            done.notes
+                .push(format!("keys of before are left over: {}", chain(&left)));
+        }
     }
     // Enrolled it is, whatever becomes of this.
     if let Err(error) = report(world, &account).await {
@@ -397,7 +435,7 @@ impl Place {
         let tcti = self.tcti.clone();
         let tcti = blocking(move || match tcti {
             Some(tcti) => keys::tpm_is_there(&tcti).map(|()| Some(tcti)),
-            None => Ok(Some(keys::DEFAULT_TCTI.to_owned()).filter(|tcti| keys::tpm_is_there(tcti).is_ok())),
+            None => Ok(usual_tpm()),
         })
         .await?;
         let keys = match (self.keys, &tcti) {
@@ -428,6 +466,19 @@ impl Place {
             })
         })
         .transpose()
+    }
+}
+
+/// The machine's own TPM, where it can be used; where it is there and cannot, that is said.
+fn usual_tpm() -> Option<String> {
+    match keys::tpm_is_there(keys::DEFAULT_TCTI) {
+        Ok(()) => Some(keys::DEFAULT_TCTI.to_owned()),
+        Err(error) => {
+            if Path::new("/dev/tpmrm0").exists() {
+                super::output::complain(&format!("the TPM of this machine is not used: {}\n", chain(&error)));
+            }
+            None
+        }
     }
 }
 

@@ -114,6 +114,11 @@ impl CliError {
         told
     }
 
+    /// The code of the gateway's no, where that is what it is.
+    pub(super) fn code(&self) -> Option<&str> {
+        self.refusal().map(|refusal| refusal.code.as_str())
+    }
+
     /// The gateway's no, wherever in the error it is.
     fn refusal(&self) -> Option<&Refusal> {
         match self {

@@ -128,7 +128,7 @@ fn perform(common: Common, task: Task, now: Clock) -> Result<(), CliError> {
             Task::Rename { name } => accounts::rename(&world, &name).await,
             Task::Pin(task) => pin::perform(&world, task).await,
             Task::Renew(which) => accounts::renew(&world, &which).await,
-            Task::Unenroll(forget) => accounts::unenroll(&world, forget).await,
+            Task::Unenroll(forget) => accounts::unenroll(&world, &forget).await,
             Task::Report(asked) => assert::report(&world, &asked).await,
             Task::Run => run::run(&world).await,
             Task::Doctor => examine::examine(&world).await,

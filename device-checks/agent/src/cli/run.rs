@@ -44,7 +44,8 @@ pub(super) async fn run(world: &World) -> Result<(), CliError> {
             _ = interrupt.recv() => break,
         };
         tokio::select! {
-            () = tokio::time::sleep(wait) => {}
+            // Not long at a time: a machine that slept does not count its sleep.
+            () = tokio::time::sleep(wait.min(MINUTE)) => {}
             _ = terminate.recv() => break,
             _ = interrupt.recv() => break,
         }
@@ -86,11 +87,11 @@ async fn see_to(world: &World, installation: &Installation, account: &Account, s
         return Ok(());
     }
     let gateway = installation.connect().await.map_err(|error| chain(&error))?;
-    if renews {
-        let _writer = world.folder.write().map_err(|error| chain(&error))?;
-        let leaf = renew(installation, account).await.map_err(|error| chain(&error))?;
-        info!(account = account.login, until = %leaf.not_after, "renewed the certificate");
-    }
+    // A certificate that cannot be renewed is no reason to say nothing of the device.
+    let renewed = match renews {
+        true => renew_now(world, installation, account).await,
+        false => Ok(()),
+    };
     if reports {
         let collector = world.collector(&installation.state).await;
         let reported = report(installation, &gateway, account, &collector, None).await;
@@ -98,6 +99,13 @@ async fn see_to(world: &World, installation: &Installation, account: &Account, s
         seen.reported = Some(now);
         info!(account = account.login, managed = reported.managed, "reported");
     }
+    renewed
+}
+
+async fn renew_now(world: &World, installation: &Installation, account: &Account) -> Result<(), String> {
+    let _writer = world.folder.write().map_err(|error| chain(&error))?;
+    let leaf = renew(installation, account).await.map_err(|error| chain(&error))?;
+    info!(account = account.login, until = %leaf.not_after, "renewed the certificate");
     Ok(())
 }
 
@@ -122,6 +130,7 @@ fn next(seen: Seen, renewal: Option<Timestamp>, now: Timestamp) -> Duration {
     report_due(seen, now).min(renewed).max(Duration::from_secs(1))
 }
 
+const MINUTE: Duration = Duration::from_secs(60);
 const HOUR: Duration = Duration::from_secs(3600);
 const FIRST: Duration = Duration::from_secs(5);
 const LONGEST: Duration = Duration::from_secs(900);

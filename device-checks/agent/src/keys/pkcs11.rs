@@ -178,6 +178,16 @@ impl Token {
         let session = module
             .open_rw_session(slot)
             .map_err(|error| hardware("open a session with the PKCS#11 token", error))?;
+        // A wrong PIN was tried already: another one might lock the token for good.
+        if module
+            .get_token_info(slot)
+            .is_ok_and(|token| token.user_pin_count_low() || token.user_pin_final_try() || token.user_pin_locked())
+        {
+            return Err(hardware(
+                "log in to the PKCS#11 token",
+                "a wrong PIN was tried: put the right one into the PIN file, and log in once with the token's own tools",
+            ));
+        }
         match session.login(UserType::User, Some(&self.pin()?)) {
             Ok(()) | Err(Error::Pkcs11(RvError::UserAlreadyLoggedIn, _)) => Ok(session),
             Err(error) => Err(hardware("log in to the PKCS#11 token", error)),

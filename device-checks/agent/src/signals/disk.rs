@@ -32,7 +32,7 @@ fn is_encrypted(device: &Path, depth: u32) -> Option<bool> {
         return None;
     }
     if let Ok(uuid) = fs::read_to_string(device.join("dm/uuid"))
-        && uuid.starts_with("CRYPT-")
+        && CIPHERS.iter().any(|kind| uuid.starts_with(kind))
     {
         return Some(true);
     }
@@ -50,6 +50,15 @@ fn is_encrypted(device: &Path, depth: u32) -> Option<bool> {
         .map(|device| is_encrypted(device, depth - 1))
         .try_fold(true, |all, one| Some(all && one?))
 }
+
+/// How the names of encrypting devices begin; dm-verity and dm-integrity are `CRYPT-` too, and hide nothing.
+const CIPHERS: [&str; 5] = [
+    "CRYPT-LUKS1-",
+    "CRYPT-LUKS2-",
+    "CRYPT-PLAIN-",
+    "CRYPT-TCRYPT-",
+    "CRYPT-BITLK-",
+];
 
 /// Devices do not stand on each other deeper than this.
 const DEEPEST: u32 = 8;

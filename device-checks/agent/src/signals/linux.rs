@@ -1,6 +1,8 @@
 //! What does a Linux machine know of itself? Read from its files below a root, so that a made-up tree can stand for
 //! one.
 
+use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::fs;
 use std::path::PathBuf;
 
@@ -63,6 +65,14 @@ impl<P: Programs> Linux<P> {
     /// The variable is four octets of attributes and one of value (UEFI specification, section 3.3).
     fn secure_boot(&self) -> Option<bool> {
         let file = "sys/firmware/efi/efivars/SecureBoot-8be4df61-93ca-11d2-aa0d-00e098032b8c";
+        // Where shim was told to verify nothing, the firmware's word does not help.
+        let shim = fs::read(
+            self.root
+                .join("sys/firmware/efi/efivars/MokSBStateRT-605dab50-e046-4300-abb6-3dd810dd8b23"),
+        );
+        if shim.is_ok_and(|value| value.last() != Some(&0)) {
+            return Some(false);
+        }
         match fs::read(self.root.join(file)).ok()?.as_slice() {
             [_, _, _, _, 1] => Some(true),
             [_, _, _, _, 0] => Some(false),
@@ -84,19 +94,23 @@ impl<P: Programs> Linux<P> {
         let locks = setting("org.gnome.desktop.screensaver", "lock-enabled")?;
         let idle = setting("org.gnome.desktop.session", "idle-delay")?;
         let never = idle.trim() == "uint32 0";
-        Some(locks.trim() == "true" && !never)
+        let forbidden = setting("org.gnome.desktop.lockdown", "disable-lock-screen");
+        let forbidden = forbidden.is_some_and(|forbidden| forbidden.trim() == "true");
+        Some(locks.trim() == "true" && !never && !forbidden)
     }
 
     fn logind_lock(&self) -> Option<bool> {
         let mut files = vec![self.root.join("etc/systemd/logind.conf")];
-        let mut more: Vec<PathBuf> = fs::read_dir(self.root.join("etc/systemd/logind.conf.d"))
-            .into_iter()
-            .flatten()
-            .flatten()
-            .map(|entry| entry.path())
-            .collect();
-        more.sort();
-        files.append(&mut more);
+        // Of files of the same name the first folder's counts, whatever it says (systemd.conf(5)).
+        let mut more: BTreeMap<OsString, PathBuf> = BTreeMap::new();
+        for folder in ["etc", "run", "usr/lib"] {
+            let folder = self.root.join(folder).join("systemd/logind.conf.d");
+            for file in fs::read_dir(folder).into_iter().flatten().flatten() {
+                more.entry(file.file_name()).or_insert_with(|| file.path());
+            }
+        }
+        let is_read = |file: &PathBuf| file.extension().is_some_and(|ending| ending == "conf");
+        files.extend(more.into_values().filter(is_read));
         let set = |file: &PathBuf| value_of(&fs::read_to_string(file).ok()?, "IdleAction");
         let last = files.iter().filter_map(set).next_back()?;
         (last == "lock").then_some(true)

@@ -210,8 +210,10 @@ fn guarded<T>(
     if !takes_pin {
         return work(connection);
     }
-    let counter = connection.property(PropertyTag::LockoutCounter)?.unwrap_or_default();
-    let most = connection.property(PropertyTag::MaxAuthFail)?.unwrap_or(u32::MAX);
+    let counted = connection.property(PropertyTag::LockoutCounter)?;
+    let counted = counted.zip(connection.property(PropertyTag::MaxAuthFail)?);
+    let unknown = || hardware("use a PIN", "the TPM does not say how near to its lock-out it is");
+    let (counter, most) = counted.ok_or_else(unknown)?;
     let interval = connection.property(PropertyTag::LockoutInterval)?.unwrap_or_default();
     let recovery = Duration::from_secs(interval.into());
     let left = most.saturating_sub(counter);

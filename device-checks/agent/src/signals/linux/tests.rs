@@ -162,21 +162,36 @@ fn a_firewall_runs_where_one_says_so() {
         says: vec![("ruleset", rules)],
         ..Tree::new()
     };
-    let drops = r#"{"nftables":[{"metainfo":{}},{"chain":{"hook":"input","policy":"drop"}}]}"#;
-    let rejects = r#"{"nftables":[{"rule":{"chain":"INPUT","expr":[{"reject":null}]}}]}"#;
-    let accepts = r#"{"nftables":[{"chain":{"hook":"input","policy":"accept"}}]}"#;
+    let drops = r#"{"nftables":[{"metainfo":{}},{"chain":{"family":"ip","hook":"input","policy":"drop"}}]}"#;
+    let rejects = r#"{"nftables":[{"chain":{"family":"inet","table":"t","name":"in","hook":"input","policy":"accept"}},
+        {"rule":{"family":"inet","table":"t","chain":"in","expr":[{"counter":null},{"reject":null}]}}]}"#;
+    let accepts = r#"{"nftables":[{"chain":{"family":"ip","hook":"input","policy":"accept"}}]}"#;
+    let one_address = r#"{"nftables":[{"chain":{"family":"ip","table":"t","name":"in","hook":"input"}},
+        {"rule":{"family":"ip","table":"t","chain":"in","expr":[{"match":{}},{"drop":null}]}}]}"#;
+    let other_chain = r#"{"nftables":[{"rule":{"family":"ip","table":"t","chain":"INPUT","expr":[{"drop":null}]}}]}"#;
+    let bridge = r#"{"nftables":[{"chain":{"family":"bridge","hook":"input","policy":"drop"}}]}"#;
     assert_eq!(firewall(&nft(drops)), Some(true));
     assert_eq!(firewall(&nft(rejects)), Some(true));
-    assert_eq!(firewall(&nft(accepts)), Some(false));
+    for open in [accepts, one_address, other_chain, bridge] {
+        assert_eq!(firewall(&nft(open)), Some(false), "{open}");
+    }
     assert_eq!(firewall(&nft("no json")), None);
 
-    let ufw = Tree::new();
+    let ufw = Tree {
+        says: vec![("ufw.service", "active\n")],
+        ..Tree::new()
+    };
     ufw.put("etc/ufw/ufw.conf", "# comment\nENABLED=no\n");
     assert_eq!(firewall(&ufw), None);
     ufw.put("etc/ufw/ufw.conf", "ENABLED=yes\n");
     assert_eq!(firewall(&ufw), Some(true));
-    let firewalld = Tree::new();
-    firewalld.put("run/firewalld.pid", "1");
+    let stopped = Tree::new();
+    stopped.put("etc/ufw/ufw.conf", "ENABLED=yes\n");
+    assert_eq!(firewall(&stopped), None);
+    let firewalld = Tree {
+        says: vec![("firewalld.service", "active\n")],
+        ..Tree::new()
+    };
     assert_eq!(firewall(&firewalld), Some(true));
 }
 
