@@ -58,11 +58,11 @@ pub enum OrganizationAction {
 pub struct Registration {
     /// An administrator gave the token that it rests on.
     pub admin_token: bool,
-    /// The hardware is that of a device we know.
+    /// The hardware is not proved to be other than that of the person's devices that are shut out.
     pub known_hardware: bool,
-    /// The person or the hardware had a device that was shut out.
+    /// A device of the person is shut out.
     pub lost_trust_before: bool,
-    /// The hardware proved what it is.
+    /// The hardware is attested, and the keys live in it.
     pub attested: bool,
 }
 

@@ -11,6 +11,7 @@ use p256::ecdsa::{Signature, SigningKey};
 use p256::pkcs8::{DecodePrivateKey, EncodePrivateKey, LineEnding};
 use serde_json::{Value, json};
 
+use crate::agent::PASSWORD;
 use crate::curl::CurlAnswer;
 use crate::demo::{Demo, NOBODY};
 use crate::openssl::openssl;
@@ -289,6 +290,16 @@ impl Device {
         format!("{}{enrollment}{suffix}", wire::ENROLLMENTS_PATH)
     }
 
+    /// Gives the account up with its strongest key.
+    pub fn leave(&self, demo: &Demo) -> CurlAnswer {
+        let url = demo.url("auth", &self.account(""));
+        let mut claims = self.assertion(demo, "DELETE", &url);
+        claims["keyType"] = "userVerification".into();
+        claims["amr"] = json!(["fpt", "pin"]);
+        let field = field(&self.verification, &claims);
+        demo.curl(NOBODY, &url, &["-X", "DELETE", "-H", &field])
+    }
+
     /// Writes the certificate and the key among the demo's devices, under this name.
     pub fn keep(&self, demo: &Demo, name: &str) {
         let identity = demo.identity(name);
@@ -339,6 +350,23 @@ impl Demo {
         for group in groups {
             self.command(&["group", "add", group, login]);
         }
+    }
+
+    /// A new employee with a device of this name and `-laptop`.
+    pub fn user_with_device(&self, login: &str) -> Device {
+        self.user(login, PASSWORD, &["employees"]);
+        let mut device = Device::default();
+        let token = device.token(self, login, PASSWORD);
+        device.enroll(self, &token, &format!("{login}-laptop"));
+        device
+    }
+
+    /// How many devices a user has.
+    pub fn count_devices(&self, login: &str) -> usize {
+        let of_user = self
+            .admin("GET", &format!("/api/v1/users/{login}/devices"), None)
+            .json();
+        of_user.as_array().unwrap().len()
     }
 
     /// Changes the FastPass settings; what the gateway answers.

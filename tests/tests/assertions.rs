@@ -4,14 +4,13 @@ use std::sync::Arc;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use latchkey_tests::agent::PASSWORD;
 use latchkey_tests::demo::{Demo, NOBODY};
 use latchkey_tests::device::{Device, Key, field, nonce, now, random};
 use latchkey_tests::shared::Shared;
 use serde_json::{Value, json};
 
 static DEMO: Shared = Shared::new();
-
-const PASSWORD: &str = "correct horse battery";
 
 /// S-05: the device proved itself with its key on this request: it is registered, and the proof is an assertion.
 #[test]
@@ -246,7 +245,7 @@ fn a_changed_bit_anywhere_is_refused() {
 #[test]
 fn an_assertion_counts_once() {
     let mut demo = Demo::start();
-    let device = enroll(&demo, "p17");
+    let device = demo.user_with_device("p17");
     let url = demo.url("wiki", "/");
     let once = device.field(&device.assertion(&demo, "GET", &url));
 
@@ -413,7 +412,7 @@ fn a_device_that_is_shut_out_signs_in_vain() {
 #[test]
 fn a_software_pin_is_software_verification() {
     let demo = Demo::start();
-    let device = enroll(&demo, "x14");
+    let device = demo.user_with_device("x14");
     let verified = |app: &str| {
         let url = demo.url(app, "/");
         let mut claims = device.assertion(&demo, "GET", &url);
@@ -452,16 +451,8 @@ fn a_software_pin_is_software_verification() {
 /// A new user of the shared demo, with a device.
 fn enrolled(user: &str) -> (Arc<Demo>, Device) {
     let demo = DEMO.demo();
-    let device = enroll(&demo, user);
+    let device = demo.user_with_device(user);
     (demo, device)
-}
-
-fn enroll(demo: &Demo, user: &str) -> Device {
-    demo.user(user, PASSWORD, &["employees"]);
-    let mut device = Device::default();
-    let token = device.token(demo, user, PASSWORD);
-    device.enroll(demo, &token, &format!("{user}-laptop"));
-    device
 }
 
 #[test]

@@ -9,8 +9,6 @@ use serde_json::{Value, json};
 
 static DEMO: Shared = Shared::new();
 
-const PASSWORD: &str = "correct horse battery";
-
 /// P-17: the answer to one challenge is none to another, and none the second time. Cases assert-posture-types.
 #[test]
 fn a_challenge_is_answered_once_and_by_its_own_answer() {
@@ -73,14 +71,6 @@ fn a_report_is_as_old_as_its_answer() {
 /// A new user of the shared demo, with a device.
 fn enrolled(user: &str) -> (Arc<Demo>, Device) {
     let demo = DEMO.demo();
-    let device = enroll(&demo, user);
+    let device = demo.user_with_device(user);
     (demo, device)
-}
-
-fn enroll(demo: &Demo, user: &str) -> Device {
-    demo.user(user, PASSWORD, &["employees"]);
-    let mut device = Device::default();
-    let token = device.token(demo, user, PASSWORD);
-    device.enroll(demo, &token, &format!("{user}-laptop"));
-    device
 }

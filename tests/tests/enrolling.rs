@@ -1,14 +1,12 @@
 //! How does a device come by an account, and what of it goes wrong? A device of nobody's making speaks the protocol.
 
-use latchkey_tests::curl::CurlAnswer;
+use latchkey_tests::agent::PASSWORD;
 use latchkey_tests::demo::{Demo, NOBODY};
 use latchkey_tests::device::{Device, Key};
 use latchkey_tests::shared::Shared;
 use serde_json::{Value, json};
 
 static DEMO: Shared = Shared::new();
-
-const PASSWORD: &str = "correct horse battery";
 
 /// E-01: a device that never enrolled is registered nowhere. Control: after enrolment it is.
 #[test]
@@ -21,7 +19,7 @@ fn a_device_without_an_enrolment_is_not_registered() {
     let refused = demo.curl(NOBODY, &demo.url("wiki", "/"), &["-H", &stranger.field(&claims)]);
 
     assert_eq!((refused.status, refused.code().as_str()), (401, "assertion-refused"));
-    assert_eq!(devices(&demo, "e01"), 0);
+    assert_eq!(demo.count_devices("e01"), 0);
     let token = device.token(&demo, "e01", PASSWORD);
     device.enroll(&demo, &token, "e01-laptop");
     assert_eq!(demo.device(&device.enrolled["device"])["registered"], true);
@@ -77,7 +75,7 @@ fn no_token_no_device() {
     let mut device = Device::default();
     let token = device.token(&demo, "e05", PASSWORD);
     device.enroll(&demo, &token, "e05-laptop");
-    let count = devices(&demo, "e05");
+    let count = demo.count_devices("e05");
 
     let again = Device {
         instance: device.instance.clone(),
@@ -102,7 +100,7 @@ fn no_token_no_device() {
         &["--data-binary", &again.beginning("x").to_string()],
     );
     assert_eq!(without.status, 401);
-    assert_eq!(devices(&demo, "e05"), count);
+    assert_eq!(demo.count_devices("e05"), count);
 }
 
 /// E-09: over the whole exchange the gateway gets public keys alone, and keeps nothing else.
@@ -217,7 +215,7 @@ fn users_share_a_device_and_a_user_has_several() {
         "a possession key alone gives up no account with a PIN: {}",
         weak.text()
     );
-    assert_eq!(end(&demo, &first).status, 204);
+    assert_eq!(first.leave(&demo).status, 204);
     assert_eq!(first.get(&demo, NOBODY, "wiki", "/").code(), "enrollment-ended");
     assert_eq!(second.get(&demo, NOBODY, "wiki", "/").status, 200);
     assert_eq!(shared.get(&demo, NOBODY, "wiki", "/").status, 200);
@@ -334,7 +332,7 @@ fn the_settings_are_asked_of_every_enrolment() {
         }
         device.finish(&demo, &token, &ending)
     };
-    let count = devices(&demo, "e13");
+    let count = demo.count_devices("e13");
 
     assert_eq!(demo.fastpass(&json!({ "keyProtection": "HARDWARE" })).status, 200);
     let software = attempt(true);
@@ -344,7 +342,7 @@ fn the_settings_are_asked_of_every_enrolment() {
         200
     );
     let unverified = attempt(false);
-    assert_eq!(devices(&demo, "e13"), count);
+    assert_eq!(demo.count_devices("e13"), count);
 
     assert_eq!(
         (software.status, &software.json()["errorCode"]),
@@ -414,7 +412,7 @@ fn a_step_that_is_not_as_expected_enrols_nothing() {
     let demo = DEMO.demo();
     demo.user("steps", PASSWORD, &["employees"]);
     let device = Device::default();
-    let count = devices(&demo, "steps");
+    let count = demo.count_devices("steps");
     let refused = |change: &dyn Fn(&Device, &mut Value)| {
         let token = device.token(&demo, "steps", PASSWORD);
         let begun = device.begin(&demo, &token, &device.beginning("steps")).json();
@@ -444,7 +442,7 @@ fn a_step_that_is_not_as_expected_enrols_nothing() {
     });
     refused(&|_, ending| ending["possession"] = json!({ "fmt": "apple", "attStmt": {} }));
     refused(&|_, ending| ending["unknown"] = true.into());
-    assert_eq!(devices(&demo, "steps"), count);
+    assert_eq!(demo.count_devices("steps"), count);
 
     // The control, with a request that asks for the moon.
     let mut device = Device::default();
@@ -478,22 +476,6 @@ fn a_step_that_is_not_as_expected_enrols_nothing() {
         !text.contains("example.com") && !text.contains("Server Authentication"),
         "{text}"
     );
-}
-
-/// Gives the account up with its strongest key.
-fn end(demo: &Demo, device: &Device) -> CurlAnswer {
-    let url = demo.url("auth", &device.account(""));
-    let mut claims = device.assertion(demo, "DELETE", &url);
-    claims["keyType"] = "userVerification".into();
-    claims["amr"] = json!(["fpt", "pin"]);
-    let field = latchkey_tests::device::field(&device.verification, &claims);
-    demo.curl(NOBODY, &url, &["-X", "DELETE", "-H", &field])
-}
-
-/// How many devices a user has.
-fn devices(demo: &Demo, user: &str) -> usize {
-    let of_user = demo.admin("GET", &format!("/api/v1/users/{user}/devices"), None).json();
-    of_user.as_array().unwrap().len()
 }
 
 fn contains(octets: &[u8], text: &str) -> bool {

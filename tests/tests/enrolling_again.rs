@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use latchkey_tests::curl::CurlAnswer;
+use latchkey_tests::agent::PASSWORD;
 use latchkey_tests::demo::{Demo, NOBODY};
 use latchkey_tests::device::Device;
 use latchkey_tests::process::until;
@@ -11,8 +11,6 @@ use serde_json::json;
 
 static DEMO: Shared = Shared::new();
 
-const PASSWORD: &str = "correct horse battery";
-
 /// E-24, X-13 (without a browser): a token is for the instance that asked for it. Control: that instance.
 #[test]
 fn a_stolen_token_enrols_nothing_elsewhere() {
@@ -20,7 +18,7 @@ fn a_stolen_token_enrols_nothing_elsewhere() {
     demo.user("e24", PASSWORD, &["employees"]);
     let (mut owner, thief) = (Device::default(), Device::default());
     let token = owner.token(&demo, "e24", PASSWORD);
-    let count = devices(&demo, "e24");
+    let count = demo.count_devices("e24");
 
     // The thief speaks for itself, claims the owner's key, and replays the owner's own proof with another body.
     let own_key = thief.begin(&demo, &token, &thief.beginning("thief"));
@@ -47,7 +45,7 @@ fn a_stolen_token_enrols_nothing_elsewhere() {
             refused.text()
         );
     }
-    assert_eq!(devices(&demo, "e24"), count);
+    assert_eq!(demo.count_devices("e24"), count);
     owner.enroll(&demo, &token, "e24-laptop");
 }
 
@@ -109,7 +107,7 @@ fn a_device_that_is_shut_out_neither_enrols_nor_is_left() {
         };
         let released = demo.enrollment_token(user);
         let refused = again.begin(&demo, &released, &again.beginning("again"));
-        let left = end(&demo, &device);
+        let left = device.leave(&demo);
 
         assert_eq!(
             (refused.status, &refused.json()["errorCode"]),
@@ -191,7 +189,7 @@ fn after_a_loss_of_trust_an_admin_releases_the_next_enrolment() {
     let token = device.token(&demo, "x12", PASSWORD);
     device.enroll(&demo, &token, "x12-laptop");
     demo.command(&["device", "deactivate", device.enrolled["device"].as_str().unwrap()]);
-    let count = devices(&demo, "x12");
+    let count = demo.count_devices("x12");
 
     let mut wiped = Device::default();
     let token = wiped.token(&demo, "x12", PASSWORD);
@@ -201,7 +199,7 @@ fn after_a_loss_of_trust_an_admin_releases_the_next_enrolment() {
         (403, &"E0000006".into())
     );
     assert!(refused.text().contains("shut out"), "{}", refused.text());
-    assert_eq!(devices(&demo, "x12"), count);
+    assert_eq!(demo.count_devices("x12"), count);
 
     let released = demo.enrollment_token("x12");
     wiped.enroll(&demo, &released, "x12-again");
@@ -213,7 +211,7 @@ fn of_a_hundred_who_race_for_a_token_one_enrols() {
     let demo = DEMO.demo();
     demo.user("race", PASSWORD, &["employees"]);
     let token = demo.enrollment_token("race");
-    let count = devices(&demo, "race");
+    let count = demo.count_devices("race");
 
     let statuses: Vec<u16> = std::thread::scope(|scope| {
         let tries: Vec<_> = (0..100)
@@ -244,7 +242,7 @@ fn of_a_hundred_who_race_for_a_token_one_enrols() {
         statuses.iter().all(|status| matches!(status, 201 | 401 | 404)),
         "{statuses:?}"
     );
-    assert_eq!(devices(&demo, "race"), count + 1);
+    assert_eq!(demo.count_devices("race"), count + 1);
 }
 
 /// A certificate request is asked for as much as an agent: by the policies, and for keys in hardware.
@@ -278,20 +276,4 @@ fn a_certificate_request_is_no_way_around_what_is_asked() {
     assert_eq!(demo.fastpass(&json!({ "keyProtection": "ANY" })).status, 200);
     let control = demo.enroll_with(&token, "barred", &demo.request("barred"));
     assert_eq!(control.status, 201, "control: {}", control.text());
-}
-
-/// Gives the account up with its strongest key.
-fn end(demo: &Demo, device: &Device) -> CurlAnswer {
-    let url = demo.url("auth", &device.account(""));
-    let mut claims = device.assertion(demo, "DELETE", &url);
-    claims["keyType"] = "userVerification".into();
-    claims["amr"] = json!(["fpt", "pin"]);
-    let field = latchkey_tests::device::field(&device.verification, &claims);
-    demo.curl(NOBODY, &url, &["-X", "DELETE", "-H", &field])
-}
-
-/// How many devices a user has.
-fn devices(demo: &Demo, user: &str) -> usize {
-    let of_user = demo.admin("GET", &format!("/api/v1/users/{user}/devices"), None).json();
-    of_user.as_array().unwrap().len()
 }

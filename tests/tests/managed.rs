@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
-use latchkey_tests::agent::Agent;
+use latchkey_tests::agent::{Agent, PASSWORD};
 use latchkey_tests::demo::Demo;
 use latchkey_tests::device::{Device, Key, now, rfc3339};
 use latchkey_tests::process::until;
@@ -14,7 +14,6 @@ use p256::ecdsa::signature::hazmat::PrehashSigner;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-const PASSWORD: &str = "correct horse battery";
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// S-06, S-11, R-11: what the gateway's own CA issued manages the device that proves it, while it shows it when asked,

@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use latchkey_tests::agent::PASSWORD;
 use latchkey_tests::demo::{ALICE, Demo, NOBODY};
 use latchkey_tests::device::Device;
 use latchkey_tests::process::until;
@@ -10,8 +11,6 @@ use latchkey_tests::websocket::End;
 use serde_json::{Value, json};
 
 static DEMO: Shared = Shared::new();
-
-const PASSWORD: &str = "correct horse battery";
 
 /// E-06: a wrong password enrols nothing and leaves a failure in the System Log. Control: the right one.
 #[test]

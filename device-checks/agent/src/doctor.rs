@@ -159,7 +159,11 @@ async fn gateway(installation: &Installation, findings: &mut Vec<Finding>) -> Op
     let gateway = match Gateway::new(&pinned.issuer, pinned.authority.as_deref(), None) {
         Ok(gateway) => gateway,
         Err(error) => {
-            findings.push(wrong("TLS", chain(&error), "enrol again with the right --ca"));
+            findings.push(wrong(
+                "TLS",
+                chain(&error),
+                "`unenroll --forget`, then enrol again with the right --ca",
+            ));
             return None;
         }
     };
@@ -169,7 +173,7 @@ async fn gateway(installation: &Installation, findings: &mut Vec<Finding>) -> Op
             let (check, mend) = match error {
                 AskError::Untrusted { .. } => (
                     "TLS",
-                    "if the gateway has a new CA, enrol again with --ca; if not, somebody is in between",
+                    "if the gateway has a new CA, `unenroll --forget` and enrol again with --ca; if not, somebody is in between",
                 ),
                 AskError::Url(_)
                 | AskError::Tls(_)

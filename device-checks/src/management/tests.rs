@@ -208,7 +208,7 @@ fn a_header_is_exactly_what_it_has_to_be() {
         json!([]),
         json!([x5c, x5c]),
         json!(["!"]),
-        json!([x5c.replace('=', "") + "="]),
+        json!([x5c.replace('=', "") + "==="]),
     ] {
         let refused = verified(with("x5c", chain.clone()));
         assert_eq!(refused, Err(BadManagement::Certificates), "{chain}");

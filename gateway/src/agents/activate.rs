@@ -16,14 +16,7 @@ use crate::world::World;
 pub(super) async fn activate(State(world): State<Arc<World>>, step: Step) -> Result<Json<Activated>, ApiError> {
     let asked: Activate = step.read()?;
     let now = world.clock.now();
-    let unknown = || ApiError::not_found("attempt", asked.attempt.as_str());
-    let key = world.attempts.key_of(asked.attempt, now).ok_or_else(unknown)?;
-    let granted = step.token(&world, &key)?;
-    step.check(&world, &key)?;
-    let attempt = world.attempts.take(asked.attempt, now).ok_or_else(unknown)?;
-    if attempt.secret != granted.token.secret {
-        return Err(unknown());
-    }
+    let (_, attempt) = step.attempt(&world, asked.attempt, now)?;
     let Machine::Claimed(Claimed { activation, machine }) = attempt.machine else {
         return Err(ApiError::invalid(
             "attempt",

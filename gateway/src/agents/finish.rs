@@ -36,14 +36,7 @@ pub(super) async fn finish(
 ) -> Result<(StatusCode, Json<Enrolled>), ApiError> {
     let asked: Finish = step.read()?;
     let now = world.clock.now();
-    let unknown = || ApiError::not_found("attempt", asked.attempt.as_str());
-    let key = world.attempts.key_of(asked.attempt, now).ok_or_else(unknown)?;
-    let granted = step.token(&world, &key)?;
-    step.check(&world, &key)?;
-    let attempt = world.attempts.take(asked.attempt, now).ok_or_else(unknown)?;
-    if attempt.secret != granted.token.secret {
-        return Err(unknown());
-    }
+    let (granted, attempt) = step.attempt(&world, asked.attempt, now)?;
     if matches!(attempt.machine, Machine::Claimed(_)) {
         return Err(ApiError::invalid(
             "attempt",

@@ -7,10 +7,11 @@ use axum::body::Bytes;
 use axum::extract::{FromRequest, Request};
 use device_checks::wire::INSTANCE_PROOF_FIELD;
 use device_checks::{ExpectedRequest, verify_instance_proof};
-use directory::{EnrollmentToken, PublicKey, SecretHash, Timestamp, User, UserStatus};
+use directory::{AttemptId, EnrollmentToken, PublicKey, SecretHash, Timestamp, User, UserStatus};
 use http::{HeaderMap, header};
 use zeroize::Zeroizing;
 
+use super::attempts::Attempt;
 use crate::api_error::ApiError;
 use crate::request::Arrived;
 use crate::world::World;
@@ -81,6 +82,22 @@ impl Step {
         let bearer = self.bearer.as_ref().map(|token| token.as_str());
         verify_instance_proof(proof, key, &expected, &self.body, bearer)
             .map_err(|refuted| ApiError::ProofRefused(format!("the Instance-Proof: {refuted}")))
+    }
+
+    /// Takes the attempt that this step goes on with out of those under way, and the token that it rests on.
+    ///
+    /// # Errors
+    /// If there is none, the token is another's, or the instance that began it did not make this step.
+    pub(super) fn attempt(&self, world: &World, id: AttemptId, now: Timestamp) -> Result<(Granted, Attempt), ApiError> {
+        let unknown = || ApiError::not_found("attempt", id.as_str());
+        let key = world.attempts.key_of(id, now).ok_or_else(unknown)?;
+        let granted = self.token(world, &key)?;
+        self.check(world, &key)?;
+        let attempt = world.attempts.take(id, now).ok_or_else(unknown)?;
+        if attempt.secret != granted.token.secret {
+            return Err(unknown());
+        }
+        Ok((granted, attempt))
     }
 
     /// The enrolment token that this step rests on, and whose it is: not used, not over, of an active user, for this key.

@@ -12,10 +12,11 @@ use super::World;
 use super::describe;
 use super::error::{CliError, chain};
 use super::output::{Progress, Told, moment, pairs, paragraph};
+use super::place::Place;
 use super::prompt::{self, attended};
 use crate::enrollment::{Applicant, Done, Step, Wish};
 use crate::gateway::Gateway;
-use crate::keys::{self, Choice, Configuration, KeyStore, Pkcs11Configuration, Role, Shared, StoredKey, blocking};
+use crate::keys::{self, Configuration, KeyStore, Role, Shared, StoredKey, blocking};
 use crate::pin;
 use crate::private_file::{self, FileError};
 use crate::report;
@@ -64,29 +65,6 @@ pub(super) struct Who {
     /// Make no user-verification key
     #[arg(long, conflicts_with = "pin_file")]
     no_pin: bool,
-}
-
-/// Where keys are to live.
-#[derive(Args)]
-struct Place {
-    /// Where keys are to live [default: the TPM if there is one, else files]
-    #[arg(long, value_name = "WHERE", requires_if("pkcs11", "pkcs11_module"))]
-    keys: Option<Choice>,
-    /// How the TPM is reached [default: device:/dev/tpmrm0]
-    #[arg(long, value_name = "CONF")]
-    tcti: Option<String>,
-    /// The library that drives the token
-    #[arg(long, value_name = "PATH", requires = "pkcs11_token")]
-    pkcs11_module: Option<PathBuf>,
-    /// The token's label
-    #[arg(long, value_name = "LABEL", requires = "pkcs11_pin_file")]
-    pkcs11_token: Option<String>,
-    /// The file with the token's PIN, which stays there
-    #[arg(long, value_name = "FILE")]
-    pkcs11_pin_file: Option<PathBuf>,
-    /// Do not prove by the TPM which machine this is
-    #[arg(long)]
-    no_attestation: bool,
 }
 
 /// Enrols this device for a user: the first one, or a further one.
@@ -417,7 +395,9 @@ fn tell(world: &World, state: &State, account: &Account, done: &Done, store: &dy
 
 fn new_pin(who: &Who, organization: &Organization) -> Result<Option<Secret>, CliError> {
     let fastpass = organization.fastpass;
-    if who.no_pin || !fastpass.enabled {
+    // Whoever brings the password in a file is a script, and is not asked.
+    let scripted = who.password_file.is_some() || who.token_file.is_some();
+    if who.no_pin || !fastpass.enabled || scripted && who.pin_file.is_none() {
         return Ok(None);
     }
     prompt::new_pin(who.pin_file.as_deref(), fastpass.user_verification_required)
@@ -427,59 +407,6 @@ fn new_pin(who: &Who, organization: &Organization) -> Result<Option<Secret>, Cli
 fn attestor(configuration: &Configuration, organization: &Organization) -> Option<Arc<dyn keys::Attestor>> {
     let verified = organization.attestation.iter().any(|format| format == "tpm");
     configuration.attestor().filter(|_| verified)
-}
-
-impl Place {
-    /// What was asked for, or else the best there is.
-    async fn choose(&self) -> Result<Configuration, CliError> {
-        let tcti = self.tcti.clone();
-        let tcti = blocking(move || match tcti {
-            Some(tcti) => keys::tpm_is_there(&tcti).map(|()| Some(tcti)),
-            None => Ok(usual_tpm()),
-        })
-        .await?;
-        let keys = match (self.keys, &tcti) {
-            (Some(keys), _) => keys,
-            (None, Some(_)) => Choice::Tpm,
-            (None, None) => Choice::Software,
-        };
-        Ok(Configuration {
-            keys,
-            // Its own failure says more than that none was found.
-            tcti: tcti.or_else(|| (keys == Choice::Tpm).then(|| keys::DEFAULT_TCTI.to_owned())),
-            attestation: !self.no_attestation,
-            pkcs11: self.token()?.filter(|_| keys == Choice::Pkcs11),
-        })
-    }
-
-    fn token(&self) -> Result<Option<Pkcs11Configuration>, CliError> {
-        let said = self
-            .pkcs11_module
-            .clone()
-            .zip(self.pkcs11_token.clone())
-            .zip(self.pkcs11_pin_file.clone());
-        said.map(|((module, token), pin_file)| {
-            Ok(Pkcs11Configuration {
-                module: std::path::absolute(module).map_err(CliError::Start)?,
-                token,
-                pin_file: std::path::absolute(pin_file).map_err(CliError::Start)?,
-            })
-        })
-        .transpose()
-    }
-}
-
-/// The machine's own TPM, where it can be used; where it is there and cannot, that is said.
-fn usual_tpm() -> Option<String> {
-    match keys::tpm_is_there(keys::DEFAULT_TCTI) {
-        Ok(()) => Some(keys::DEFAULT_TCTI.to_owned()),
-        Err(error) => {
-            if Path::new("/dev/tpmrm0").exists() {
-                super::output::complain(&format!("the TPM of this machine is not used: {}\n", chain(&error)));
-            }
-            None
-        }
-    }
 }
 
 fn read_text(file: &Path) -> Result<String, CliError> {

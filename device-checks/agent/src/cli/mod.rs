@@ -8,6 +8,7 @@ pub(crate) mod error;
 mod examine;
 mod output;
 mod pin;
+mod place;
 mod prompt;
 mod run;
 mod status;
