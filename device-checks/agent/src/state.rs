@@ -1,7 +1,6 @@
 //! What does this installation remember? Its gateway, its device and its accounts, in one file for its owner alone.
 
 use std::fs::{File, TryLockError};
-use std::io;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
@@ -299,19 +298,8 @@ impl Folder {
     ///
     /// Another command has it, or the folder cannot be used.
     pub fn write(&self) -> Result<Writer, StateError> {
-        private_file::make_folder(&self.path)?;
         let path = self.path.join("lock");
-        let unusable = |source: io::Error| FileError::Unusable {
-            file: path.clone(),
-            source,
-        };
-        let opened = File::options()
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .mode(0o600)
-            .open(&path);
-        let lock = opened.map_err(unusable)?;
+        let lock = self.lock_file(&path)?;
         match lock.try_lock() {
             Ok(()) => Ok(Writer {
                 folder: self.clone(),
@@ -320,8 +308,37 @@ impl Folder {
             Err(TryLockError::WouldBlock) => Err(StateError::Taken {
                 folder: self.path.clone(),
             }),
-            Err(TryLockError::Error(source)) => Err(unusable(source).into()),
+            Err(TryLockError::Error(source)) => Err(FileError::Unusable { file: path, source }.into()),
         }
+    }
+
+    /// Waits for one's turn to try a PIN, until the file goes: of many at once each sees what the one before did, so that
+    /// together they make no more tries than one after the other.
+    ///
+    /// # Errors
+    ///
+    /// The folder cannot be used.
+    pub fn turn_to_try_a_pin(&self) -> Result<File, StateError> {
+        let path = self.path.join("pin.lock");
+        let lock = self.lock_file(&path)?;
+        match lock.lock() {
+            Ok(()) => Ok(lock),
+            Err(source) => Err(FileError::Unusable { file: path, source }.into()),
+        }
+    }
+
+    fn lock_file(&self, path: &Path) -> Result<File, StateError> {
+        private_file::make_folder(&self.path)?;
+        let opened = File::options()
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .mode(0o600)
+            .open(path);
+        opened.map_err(|source| {
+            let file = path.to_owned();
+            FileError::Unusable { file, source }.into()
+        })
     }
 
     /// The file of an account's certificate chain, in PEM.

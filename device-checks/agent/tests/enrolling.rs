@@ -202,6 +202,39 @@ fn a_report_says_what_was_asked_and_nothing_else() {
     assert_eq!(answer.amr, [Amr::Fpt, Amr::Pin]);
 }
 
+/// Who tries a PIN while another command does waits for its turn, and so sees what that one did.
+#[test]
+fn pins_are_tried_one_after_the_other() {
+    let (gateway, agent) = (FakeGateway::start(), Agent::new());
+    let pin = agent.file("pin", "2468");
+    let enrolled = agent.enroll(&gateway.url(), &gateway.authority(), &["--pin-file", &pin]);
+    assert_eq!(enrolled.code, 0, "{enrolled:?}");
+    let url = "https://app.localhost/";
+    let words = ["assert", "--url", url, "--verify-user", "--pin-file", &pin];
+    let turn = fs::File::create(agent.state().join("pin.lock")).unwrap();
+    turn.lock().unwrap();
+
+    let mut waiting = agent.spawn(&words);
+    let inode = std::os::unix::fs::MetadataExt::ino(&turn.metadata().unwrap());
+    let waits = || {
+        let locks = fs::read_to_string("/proc/locks").unwrap();
+        let about = |line: &str| line.contains("->") && line.contains(&format!(":{inode} "));
+        locks.lines().any(about)
+    };
+    while !waits() {
+        assert!(waiting.try_wait().unwrap().is_none(), "it did not wait for its turn");
+        std::thread::yield_now();
+    }
+    assert_eq!(
+        agent.run(&["assert", "--url", url]).code,
+        0,
+        "control: possession takes no turn"
+    );
+    turn.unlock().unwrap();
+
+    assert!(waiting.wait().unwrap().success());
+}
+
 #[test]
 fn the_doctor_names_what_is_wrong_and_how_to_mend_it() {
     let (gateway, agent) = (FakeGateway::start(), Agent::new());

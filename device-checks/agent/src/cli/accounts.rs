@@ -190,6 +190,7 @@ enum End {
 async fn give_up(installation: &Installation, account: &Account, forget: &Forget) -> Result<End, CliError> {
     let removed = async {
         let gateway = installation.connect().await?;
+        let _turn = installation.folder.turn_to_try_a_pin()?;
         let key = strongest_key(installation, account, forget).await?;
         installation
             .remove(&gateway, account, &key)

@@ -51,8 +51,11 @@ pub(super) async fn assert(world: &World, asked: &Asked) -> Result<(), CliError>
     let installation = world.installation()?;
     let account = installation.state.account(asked.account.as_deref())?;
     let request = Request::new(asked.method.clone(), &asked.url)?;
+    // A TPM looks at the PIN only when the key signs: the turn lasts to the end.
+    let mut _turn = None;
     let key = if asked.verify_user {
         let pin = prompt::secret(asked.pin_file.as_deref(), "PIN", prompt::PIN_FLAG)?;
+        _turn = Some(world.folder.turn_to_try_a_pin()?);
         AccountKey::verification(&installation.store, account, &pin, installation.now()).await?
     } else {
         AccountKey::possession(&installation.store, account).await?
@@ -71,6 +74,7 @@ pub(super) async fn assert(world: &World, asked: &Asked) -> Result<(), CliError>
 pub(super) async fn report(world: &World, asked: &Report) -> Result<(), CliError> {
     let installation = world.installation()?;
     let pin = asked.pin_file.as_deref().map(prompt::read).transpose()?;
+    let _turn = pin.as_ref().map(|_| world.folder.turn_to_try_a_pin()).transpose()?;
     let accounts = match &asked.account {
         Some(login) => vec![installation.state.account(Some(login))?.clone()],
         None => installation.state.accounts.clone(),

@@ -47,6 +47,7 @@ pub(super) async fn perform(world: &World, task: Task) -> Result<(), CliError> {
     let new = new.ok_or(CliError::Missing {
         flag: "--new-pin-file FILE",
     })?;
+    let _turn = world.folder.turn_to_try_a_pin()?;
     let (store, now) = (Arc::clone(&installation.store), installation.now());
     let changed = blocking::<_, KeyError>(move || {
         let by = Verify::Pin(&old);
