@@ -5,6 +5,7 @@ mod anchor;
 pub mod attestation;
 mod certificate;
 pub mod jws;
+pub mod loopback;
 pub mod management;
 mod nonce;
 #[cfg(test)]

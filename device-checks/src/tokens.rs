@@ -88,6 +88,24 @@ pub struct Challenge {
     pub user_mediation: Demand,
     /// Whether the user has to be verified.
     pub user_verification: Demand,
+    /// Who signs in, where and to what; absent where the device alone is asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sign_in: Option<SignInAsked>,
+}
+
+/// What a user is shown before they approve a sign-in.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct SignInAsked {
+    /// The name of the application that is to be opened.
+    pub application: String,
+    /// The browser that asks, as far as it says.
+    pub browser: String,
+    /// The address it asks from.
+    pub address: String,
+    /// The login as it was typed; whether there is such a user it does not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub login_hint: Option<String>,
 }
 
 /// How much something is asked for.
@@ -148,6 +166,8 @@ pub enum Outcome {
     Cancelled,
     /// Could not be verified.
     VerificationUnavailable,
+    /// Was not asked: another origin than the gateway's handed the challenge on.
+    ForeignOrigin,
 }
 
 /// Proof by an enrolled key on one HTTP request: the claims of DPoP (RFC 9449, section 4.2), and whose key it is.

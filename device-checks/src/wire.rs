@@ -66,6 +66,9 @@ pub struct Organization {
     pub attestation: Vec<String>,
     /// What enrolment takes.
     pub fastpass: FastPass,
+    /// The ports on 127.0.0.1 where pages of the auth host look for an authenticator, in this order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub loopback_ports: Vec<u16>,
 }
 
 /// What the organisation asks of FastPass.

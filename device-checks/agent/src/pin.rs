@@ -161,6 +161,7 @@ mod tests {
                 hardware_required: false,
                 user_verification_required: false,
             },
+            loopback_ports: Vec::new(),
         }
     }
 }

@@ -88,6 +88,11 @@ fn an_answer_in_another_algorithm_is_refused() {
 #[test]
 fn an_answer_with_one_other_claim_is_refused() {
     let with = |name: &str, value: Value| answered(&answer(POSSESSION, |claims| claims[name] = value));
+    let seen = |origin: &str| {
+        Some(Refuted::Origin {
+            seen: origin.to_owned(),
+        })
+    };
     assert_eq!(with("nonce", json!("nonce")), None);
 
     assert_eq!(with("tx", json!(AttemptId::from_random(2))), Some(Refuted::Attempt));
@@ -97,9 +102,10 @@ fn an_answer_with_one_other_claim_is_refused() {
     assert_eq!(with("sub", json!(UserId::from_random(2))), Some(Refuted::Subject));
     assert_eq!(
         with("origin", json!("https://wiki.example.com:8443")),
-        Some(Refuted::Origin)
+        seen("https://wiki.example.com:8443")
     );
-    assert_eq!(with("origin", json!("null")), Some(Refuted::Origin));
+    assert_eq!(with("origin", json!("null")), seen("null"));
+    assert_eq!(with("outcome", json!("foreign_origin")), seen(ORIGIN));
     assert_eq!(with("signals", json!({"kernel": "6.1"})), Some(Refuted::Signals));
     assert_eq!(
         with("signals", json!({"diskEncrypted": true})),

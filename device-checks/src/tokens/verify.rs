@@ -9,10 +9,11 @@ use super::{
     KeyType, LEEWAY, LONGEST, Outcome,
 };
 use crate::jws::{BadToken, Unverified};
+use crate::loopback::{ENROLLMENT_PROOF_TYPE, EnrollmentProof};
 use crate::wire::{Signal, SignalReport, hash};
 
 /// Says why an answer, assertion or proof does not count.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Refuted {
     /// It is not such a token, or not by that key.
     #[error(transparent)]
@@ -41,9 +42,12 @@ pub enum Refuted {
     /// It answers another challenge.
     #[error("the claim tx is another attempt")]
     Attempt,
-    /// The authenticator was asked by somebody else than the gateway.
-    #[error("the claim origin is not where the challenge was made")]
-    Origin,
+    /// The authenticator was asked by somebody else than the gateway; the device itself says by whom.
+    #[error("the claim origin is `{seen}`, not where the challenge was made")]
+    Origin {
+        /// The origin that the authenticator saw.
+        seen: String,
+    },
     /// It says what nobody asked.
     #[error("the claim signals says what was not asked for")]
     Signals,
@@ -130,6 +134,19 @@ pub struct ExpectedAnswer<'a> {
     pub now: Timestamp,
 }
 
+/// What the proof of an instance that waits to enrol has to be about.
+#[derive(Debug, Clone, Copy)]
+pub struct ExpectedProof<'a> {
+    /// The auth host's origin; it is the page's too.
+    pub audience: &'a str,
+    /// The attempt.
+    pub attempt: AttemptId,
+    /// Its nonce.
+    pub nonce: &'a str,
+    /// The present moment.
+    pub now: Timestamp,
+}
+
 /// The enrolment that an assertion says it is by, for looking up its keys.
 ///
 /// # Errors
@@ -198,8 +215,8 @@ pub fn verify_answer(
     if claims.tx != expected.attempt {
         return Err(Refuted::Attempt);
     }
-    if claims.origin != expected.origin {
-        return Err(Refuted::Origin);
+    if claims.origin != expected.origin || claims.outcome == Outcome::ForeignOrigin {
+        return Err(Refuted::Origin { seen: claims.origin });
     }
     if claims
         .signals
@@ -259,6 +276,24 @@ pub fn verify_key_proof(
     check_audience(&claims.aud, audience)?;
     if claims.tx != attempt || claims.nonce != nonce {
         return Err(Refuted::Attempt);
+    }
+    Ok(())
+}
+
+/// Checks that the instance with this key was asked, on its own machine, by a page of the auth host, in this attempt.
+///
+/// # Errors
+///
+/// Says what does not fit.
+pub fn verify_enrollment_proof(token: &str, key: &PublicKey, expected: &ExpectedProof<'_>) -> Result<(), Refuted> {
+    let claims: EnrollmentProof = Unverified::parse(token, ENROLLMENT_PROOF_TYPE)?.verify(key)?;
+    check_audience(&claims.aud, expected.audience)?;
+    check_time(claims.iat, claims.iat.saturating_add(1), expected.now)?;
+    if claims.tx != expected.attempt || claims.nonce != expected.nonce {
+        return Err(Refuted::Attempt);
+    }
+    if claims.origin != expected.audience {
+        return Err(Refuted::Origin { seen: claims.origin });
     }
     Ok(())
 }

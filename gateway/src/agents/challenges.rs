@@ -89,6 +89,7 @@ pub(super) async fn challenge(State(world): State<Arc<World>>, body: Bytes) -> R
         method: "signed_nonce".to_owned(),
         user_mediation: Demand::None,
         user_verification: Demand::Discouraged,
+        sign_in: None,
     };
     let signed = world.signer.sign(CHALLENGE_TYPE, &challenge);
     let challenge = signed.map_err(|error| fault(&error, "a challenge could not be signed"))?;

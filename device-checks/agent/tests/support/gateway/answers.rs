@@ -219,6 +219,7 @@ fn organization(world: &World, behaviour: &Behaviour) -> Organization {
         challenge_keys: vec![public(&behaviour.named_key)],
         attestation: vec!["tpm".to_owned()],
         fastpass: fastpass(),
+        loopback_ports: Vec::new(),
     }
 }
 
