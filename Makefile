@@ -11,7 +11,7 @@ TPM := $$(pkg-config --exists tss2-sys tss2-esys tss2-mu tss2-tctildr 2>/dev/nul
 # Seconds for each fuzz target.
 SECONDS := 3600
 
-.PHONY: demo build test lint fuzz bench
+.PHONY: demo build test screenshots lint fuzz bench
 
 # Runs everything on this machine, with nothing to configure.
 demo:
@@ -29,6 +29,14 @@ test:
 	@scripts/install build test
 	cargo build --workspace --bins --tests --features latchkey-agent/tpm
 	cargo test --workspace --features latchkey-agent/tpm
+
+# Makes pictures of every page, as phones and desktops show it: make screenshots DIR=pictures
+screenshots:
+	@scripts/install build tpm browser
+	cargo build -p latchkey -p latchkey-agent $(TPM)
+	cargo build -p latchkey-tests --bin latchkey-screenshots
+	@LATCHKEY_BIN="$(TARGET)/debug/latchkey" LATCHKEY_AGENT_BIN="$(TARGET)/debug/latchkey-agent" \
+		"$(TARGET)/debug/latchkey-screenshots" "$(or $(DIR),$(TARGET)/screenshots)"
 
 # Runs every check that needs no running gateway. Bare URLs in doc comments are what --help shows.
 lint:

@@ -5,10 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use ipnet::IpNet;
 
 use crate::{
-    ApiTokenId, AuthenticatorId, DeviceId, EnrollmentId, EnrollmentTokenId, EventType, Factor, Fingerprint, GroupId,
-    Hardware, InstanceId, KeyProtection, KeyStore, KeyThumbprint, MdmReport, NumberChallenge, OrganizationId,
-    Ownership, Platform, Protected, PublicKey, Reported, RevocationReason, Scope, SecretHash, Serial, Timestamp,
-    TokenOrigin, UserId, UserVerification, Verification,
+    ApiTokenId, AuthenticatorId, DeviceId, EnrollmentId, EnrollmentTokenId, EventType, Factor, FactorProof,
+    Fingerprint, GroupId, Hardware, InstanceId, KeyProtection, KeyStore, KeyThumbprint, MdmReport, NumberChallenge,
+    OrganizationId, Ownership, Platform, Protected, PublicKey, Reported, RevocationReason, Scope, SecretHash, Serial,
+    Timestamp, TokenOrigin, UserId, UserVerification, Verification,
 };
 
 /// One wish; [`Snapshot::plan`](crate::Snapshot::plan) says what it would change, or why it is refused.
@@ -81,11 +81,7 @@ pub enum Command {
         step: u64,
     },
     RemoveAuthenticator(AuthenticatorId),
-    RecordFailure {
-        user: Option<UserId>,
-        factor: Factor,
-        reason: &'static str,
-    },
+    RecordFailure(Failure),
     FoundOrganization(OrganizationId),
     UpdateFastPass(FastPassUpdate),
     IssueManagement {
@@ -106,6 +102,21 @@ pub enum Command {
     },
     CreateApiToken(NewApiToken),
     RevokeApiToken(ApiTokenId),
+}
+
+/// A proof that came to nothing, for the System Log alone.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Failure {
+    /// Whose, where there is such a user.
+    pub user: Option<UserId>,
+    /// Which factor.
+    pub factor: Factor,
+    /// Why.
+    pub reason: &'static str,
+    /// By which account on a device, where it was by one.
+    pub enrollment: Option<EnrollmentId>,
+    /// The foreign origin that a device saw.
+    pub origin: Option<String>,
 }
 
 /// A user to be created; active at once.
@@ -183,6 +194,8 @@ pub struct NewEnrollmentToken {
     pub origin: TokenOrigin,
     /// What the user proved for it.
     pub factors: BTreeSet<Factor>,
+    /// The same in full, where it was proved in a browser.
+    pub proofs: Vec<FactorProof>,
     /// The authenticator instance's key that alone may use it.
     pub bound_to: Option<KeyThumbprint>,
     /// From when on it no longer works.
@@ -361,7 +374,7 @@ impl Command {
             Self::TakeAnswer(_) => EventType::DeviceSignals,
             Self::SetPassword { .. } | Self::RehashPassword { .. } => EventType::PasswordSet,
             Self::SetTotp { .. } => EventType::FactorActivate,
-            Self::UseTotp { .. } | Self::RecordFailure { .. } => EventType::Authenticate,
+            Self::UseTotp { .. } | Self::RecordFailure(_) => EventType::Authenticate,
             Self::RemoveAuthenticator(_) => EventType::FactorDeactivate,
             Self::FoundOrganization(_) => EventType::OrganizationCreate,
             Self::UpdateFastPass(_) => EventType::SettingsUpdate,

@@ -1,5 +1,6 @@
 //! What does the System Log say happened, by whom, to what? Names and ids follow Okta's System Log where it has one.
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
@@ -26,6 +27,9 @@ pub struct Event {
     pub targets: Vec<Target>,
     /// The command it belongs to; all events of one command share it.
     pub transaction: TransactionId,
+    /// What else is known of it, by name.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub details: BTreeMap<String, String>,
 }
 
 /// Who did something.
@@ -77,6 +81,7 @@ pub enum TargetKind {
     Instance,
     ManagementCertificate,
     Organization,
+    Session,
 }
 
 /// Whether something came about.
@@ -137,6 +142,8 @@ pub enum EventType {
     FactorUnsuspend,
     PasswordSet,
     Authenticate,
+    SessionStart,
+    SessionEnd,
     CertificateIssue,
     CertificateRevoke,
     CertificateHold,
@@ -171,6 +178,7 @@ serde_words!(TargetKind, "a target", {
     Instance = "AuthenticatorInstance",
     ManagementCertificate = "ManagementCertificate",
     Organization = "Organization",
+    Session = "Session",
 });
 
 serde_words!(Severity, "a severity", { Info = "INFO", Warn = "WARN" });
@@ -208,6 +216,8 @@ serde_words!(EventType, "an event type", {
     FactorUnsuspend = "user.mfa.factor.unsuspend",
     PasswordSet = "user.account.update_password",
     Authenticate = "user.authentication.auth_via_mfa",
+    SessionStart = "user.session.start",
+    SessionEnd = "user.session.end",
     CertificateIssue = "pki.cert.issue",
     CertificateRevoke = "pki.cert.lifecycle.revoke",
     CertificateHold = "pki.cert.lifecycle.hold",

@@ -12,6 +12,7 @@ mod management;
 mod octets;
 mod plan;
 mod public_key;
+mod session;
 mod settings;
 mod snapshot;
 mod store;
@@ -27,9 +28,9 @@ pub use authenticator::{Authenticator, AuthenticatorKind, Protected};
 pub use certificate::{Certificate, CertificateState, Fingerprint, HoldCause, RevocationReason, Serial};
 pub use change::{Change, Table, Touched};
 pub use command::{
-    AuthenticatorEnroll, Command, DeviceUpdate, Enroll, FastPassUpdate, GroupUpdate, ManagementAnswer, NewApiToken,
-    NewCertificate, NewDevice, NewEnrollmentToken, NewGroup, NewManagementCertificate, NewUser, RenewCertificate,
-    SignalAnswer, UserUpdate,
+    AuthenticatorEnroll, Command, DeviceUpdate, Enroll, Failure, FastPassUpdate, GroupUpdate, ManagementAnswer,
+    NewApiToken, NewCertificate, NewDevice, NewEnrollmentToken, NewGroup, NewManagementCertificate, NewUser,
+    RenewCertificate, SignalAnswer, UserUpdate,
 };
 pub use device::{
     Device, DeviceState, Enrollment, EnrollmentState, Hardware, HardwareId, Instance, KeyStore, KeyThumbprint,
@@ -45,9 +46,15 @@ pub use management::{ManagementCertificate, ManagementState};
 pub use octets::BadHex;
 pub use plan::{Plan, Refusal, Refused};
 pub use public_key::PublicKey;
+pub use session::{
+    Basis, Client, DeviceProof, FactorProof, Generation, KnownSessions, NewSession, Properties, Raise, Renewal, Risk,
+    Session, SessionCommand, SessionCookie, SessionEnd, SessionPlan, SessionState,
+};
 pub use settings::{FastPassSettings, KeyProtection, NumberChallenge, Settings, UserVerification};
 pub use snapshot::Snapshot;
-pub use store::{AppendError, Cause, EventQuery, LoadError, Order, QueryError, Store, Transaction, Write};
+pub use store::{
+    AppendError, Cause, EventQuery, LoadError, Order, Place, QueryError, Store, StoredSessions, Transaction, Write,
+};
 pub use timestamp::{BadTimestamp, Timestamp};
 pub use token::{ApiToken, EnrollmentToken, Factor, Scope, SecretHash, TokenOrigin};
 pub use user::{Group, User, UserStatus};

@@ -102,9 +102,9 @@ impl Draft<'_> {
             Command::SetTotp { user, id, secret } => self.set_totp(*user, *id, secret),
             Command::UseTotp { authenticator, step } => self.use_totp(*authenticator, *step),
             Command::RemoveAuthenticator(authenticator) => self.remove_authenticator(*authenticator),
-            Command::RecordFailure { factor, reason, .. } => Err(Refusal::NotAuthenticated {
-                factor: *factor,
-                reason,
+            Command::RecordFailure(failure) => Err(Refusal::NotAuthenticated {
+                factor: failure.factor,
+                reason: failure.reason,
             }),
             Command::FoundOrganization(id) => self.found_organization(*id),
             Command::UpdateFastPass(update) => self.update_fastpass(update),
@@ -137,9 +137,15 @@ impl Draft<'_> {
         let outcome = Outcome::Failure {
             reason: reason.to_string(),
         };
+        let mut event = self.make_event(command.event_type(), Severity::Warn, outcome, targets);
+        if let Command::RecordFailure(failure) = command {
+            let factor = ("factor".to_owned(), failure.factor.to_string());
+            let origin = failure.origin.clone().map(|origin| ("origin".to_owned(), origin));
+            event.details.extend([factor].into_iter().chain(origin));
+        }
         Refused {
             reason,
-            event: Box::new(self.make_event(command.event_type(), Severity::Warn, outcome, targets)),
+            event: Box::new(event),
         }
     }
 
@@ -184,6 +190,7 @@ impl Draft<'_> {
             actor: self.actor.clone(),
             targets,
             transaction: self.transaction,
+            details: Default::default(),
         }
     }
 }

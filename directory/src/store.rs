@@ -1,11 +1,19 @@
 //! What must a store of the directory do? Keep every acknowledged change, all of a transaction or nothing of it.
 
-use crate::{Actor, Change, Event, EventType, Fingerprint, Revision, Snapshot, Table, Timestamp, TransactionId};
+use std::net::IpAddr;
+
+use crate::{
+    Actor, Change, Client, Event, EventType, Fingerprint, Revision, Session, Snapshot, Table, Timestamp, TransactionId,
+    UserId,
+};
 
 /// Keeps the directory and the System Log.
 pub trait Store: Send + Sync {
     /// Reads the directory as of its last revision.
     fn load(&self) -> impl Future<Output = Result<Snapshot, LoadError>> + Send;
+
+    /// Reads the sessions that are kept, and where users signed in before.
+    fn load_sessions(&self) -> impl Future<Output = Result<StoredSessions, LoadError>> + Send;
 
     /// Writes all transactions of the batch durably, in order, or none of them.
     ///
@@ -34,8 +42,40 @@ pub struct Transaction {
     pub writes: Vec<Write>,
     /// What the System Log says of it; never empty.
     pub events: Vec<Event>,
+    /// The sessions it makes or changes, as they are then.
+    pub sessions: Vec<Session>,
     /// The DER of the certificates it brings.
     pub certificates_der: Vec<(Fingerprint, Vec<u8>)>,
+}
+
+/// What is kept of sessions.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct StoredSessions {
+    /// The sessions, each with when it was last used.
+    pub sessions: Vec<(Session, Timestamp)>,
+    /// Where users signed in, and when last.
+    pub places: Vec<(UserId, Place, Timestamp)>,
+}
+
+/// A browser or a network that a user signed in from.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Place(pub String);
+
+impl Place {
+    /// The places that a session begins in: its browser, and its network (an IPv4 /24, an IPv6 /48).
+    pub fn of(client: &Client) -> [Self; 2] {
+        let network = match client.address.to_canonical() {
+            IpAddr::V4(address) => {
+                let [a, b, c, _] = address.octets();
+                format!("network {a}.{b}.{c}.0/24")
+            }
+            IpAddr::V6(address) => {
+                let [a, b, c, ..] = address.segments();
+                format!("network {a:x}:{b:x}:{c:x}::/48")
+            }
+        };
+        [Self(format!("browser {}", String::from(client.browser))), Self(network)]
+    }
 }
 
 /// A change, and what it rests on.

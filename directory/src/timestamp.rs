@@ -33,6 +33,13 @@ impl Timestamp {
         self.0.div_euclid(1000)
     }
 
+    /// The moment that much earlier.
+    #[must_use]
+    pub fn minus(self, duration: Duration) -> Self {
+        let millis = i64::try_from(duration.as_millis()).unwrap_or(i64::MAX);
+        Self(self.0.saturating_sub(millis))
+    }
+
     /// The moment `duration` later; saturates.
     pub fn plus(self, duration: Duration) -> Self {
         Self(

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
-use crate::{ApiTokenId, DeviceId, EnrollmentTokenId, KeyThumbprint, Revision, Timestamp, UserId};
+use crate::{ApiTokenId, DeviceId, EnrollmentTokenId, FactorProof, KeyThumbprint, Revision, Timestamp, UserId};
 
 /// SHA-256 of a secret of at least 128 random bits (no salt needed, none used).
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -29,6 +29,9 @@ pub struct EnrollmentToken {
     /// What the user had proved when it was made, if they made it themselves.
     #[serde(default)]
     pub factors: BTreeSet<Factor>,
+    /// The same in full, where it was proved in a browser.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub proofs: Vec<FactorProof>,
     /// The authenticator instance's key that alone can use it; any can where there is none.
     #[serde(default)]
     pub bound_to: Option<KeyThumbprint>,
@@ -48,6 +51,7 @@ pub struct EnrollmentToken {
 pub enum Factor {
     Password,
     Totp,
+    Fastpass,
 }
 
 /// Who let an enrolment token be made.
@@ -106,7 +110,11 @@ pub enum Scope {
     SettingsManage,
 }
 
-crate::words::serde_words!(Factor, "a factor", { Password = "password", Totp = "totp" });
+crate::words::serde_words!(Factor, "a factor", {
+    Password = "password",
+    Totp = "totp",
+    Fastpass = "fastpass",
+});
 
 crate::words::serde_words!(Scope, "a scope", {
     UsersRead = "users.read",

@@ -44,6 +44,8 @@ pub(crate) enum ApiError {
     },
     /// A proof by a key is not a good one.
     ProofRefused(String),
+    /// Another origin than the auth host's asked the device.
+    PhishingDeclined,
     /// The device was deleted.
     DeviceDeleted,
     /// Another enrolment of this device is under way.
@@ -107,6 +109,7 @@ impl IntoResponse for ApiError {
                 refuse_by_policy(&denied, Some(missing))
             }
             Self::ProofRefused(cause) => respond(Code::InvalidToken, Some(cause)),
+            Self::PhishingDeclined => respond(Code::Phishing, None),
             Self::DeviceDeleted => respond(Code::DeviceDeleted, None),
             Self::EnrollmentUnderWay => respond(Code::UnderWay, None),
             Self::DeviceConditions(policies) => respond(Code::DeviceConditions, Some(policies)),
@@ -157,6 +160,7 @@ enum Code {
     UserNotActive,
     NotAuthenticated,
     TooMany,
+    Phishing,
     DeviceDeleted,
     FactorNotActive,
     VerificationRequired,
@@ -192,6 +196,11 @@ impl Code {
                 StatusCode::TOO_MANY_REQUESTS,
                 "E0000047",
                 "Too many requests: try again later",
+            ),
+            Self::Phishing => (
+                StatusCode::FORBIDDEN,
+                "E0000212",
+                "The device was asked by another origin than this organisation's",
             ),
             Self::DeviceDeleted => (StatusCode::GONE, "E0000153", "The device has been deleted"),
             Self::FactorNotActive => (StatusCode::GONE, "E0000154", "The account on this device is not active"),

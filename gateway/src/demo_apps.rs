@@ -234,9 +234,10 @@ const IDENTITY: [(&str, &str); 4] = [
     ("Device", "x-latchkey-device"),
 ];
 
-/// The page runs its own script, uses its own style and talks to its own host, and nothing else.
-const POLICY: &str = "default-src 'none'; img-src data:; script-src 'self'; style-src 'self'; connect-src 'self'; base-uri 'none'; \
-                      form-action 'none'; frame-ancestors 'none'";
+/// The page runs its own host's scripts, uses its own style and talks to its own host, and nothing else. The script that
+/// renews the device's proof frames a page of the auth host, which this application does not know.
+const POLICY: &str = "default-src 'none'; img-src data:; script-src 'self'; style-src 'self'; connect-src 'self'; frame-src https:; \
+                      base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
 const SCRIPT: &str = include_str!("demo_apps/app.js");
 const STYLE: &str = include_str!("demo_apps/app.css");

@@ -13,7 +13,7 @@ use pingora::proxy::Session;
 use pingora::{Error, ErrorType};
 use tower::ServiceExt;
 
-use crate::request::{Arrived, Asked, Denial, Shown, Site, deny, identify};
+use crate::request::{Arrived, Asked, Denial, Site, deny, identify_device};
 use crate::world::World;
 use crate::{admin, agents, auth};
 
@@ -22,6 +22,7 @@ pub(crate) struct Hosts {
     auth: Router,
     admin: Router,
     device: Router,
+    application: Router,
 }
 
 /// The largest body taken, in bytes.
@@ -37,6 +38,7 @@ impl Hosts {
             auth: auth::router(world.clone()),
             admin: admin::router(world.clone()),
             device: agents::device_router(world.clone()),
+            application: auth::application_router(world.clone()),
         }
     }
 
@@ -72,11 +74,8 @@ impl Hosts {
                 &self.admin
             }
             Site::Device => {
-                let shown = Shown {
-                    certificate: arrived.connection.certificate.as_ref(),
-                    assertion: None,
-                };
-                match identify(shown, &view.directory, view.now) {
+                let certificate = arrived.connection.certificate.as_ref();
+                match identify_device(certificate, None, &view.directory, view.now) {
                     Ok(identified) => request.extensions_mut().insert(Arc::new(identified)),
                     Err(unidentified) => {
                         world.record_own(arrived, &view, Err(&unidentified.denial));
@@ -86,9 +85,13 @@ impl Hosts {
                 world.record_own(arrived, &view, Ok(()));
                 &self.device
             }
-            Site::Auth | Site::Application(_) => {
+            Site::Auth => {
                 world.record_own(arrived, &view, Ok(()));
                 &self.auth
+            }
+            Site::Application(_) => {
+                world.record_own(arrived, &view, Ok(()));
+                &self.application
             }
         };
         let answer = router

@@ -18,12 +18,14 @@ use pingora::upstreams::peer::HttpPeer;
 use pingora::{Error, ErrorSource, ErrorType};
 use tracing::{error, warn};
 
+use crate::auth;
+use crate::cookies::Cookie;
 use crate::front::Connection;
 use crate::hosts::Hosts;
 use crate::live::{Registration, Scope};
 use crate::logs::Chain;
 use crate::request::{
-    Arrival, Arrived, Asked, AssertedRequest, Decision, Denial, Fault, Permit, Presented, Record, Refused, Site,
+    Ambiguity, Arrival, Arrived, Asked, AssertedRequest, Decision, Denial, Fault, Permit, Record, Refused, Site,
     Verdict, View, decide, deny, drop_nominated, fail, is_websocket, prepare, prepare_answer, present,
 };
 use crate::setup::Served;
@@ -134,23 +136,28 @@ impl ProxyHttp for Gateway {
             Ok(arrived) => arrived,
             Err(refused) => return self.refuse(session, &view, &refused).await,
         };
-        let presented = self.present(session, &arrived, &view);
-        if let Ok(presented) = &presented {
-            arrived.presented.clone_from(presented);
-        }
+        let presented = self.recognize(session, &mut arrived, &view);
         let arrived = Arc::new(arrived);
         context.arrived = Some(arrived.clone());
         keep_alive(session, &view);
         match (arrived.site.clone(), presented) {
-            (Site::Auth | Site::Admin | Site::Device, _) => {
+            (Site::Auth | Site::Admin | Site::Device, Ok(())) => {
                 self.hosts.serve(&self.world, session, &arrived).await?;
                 Ok(true)
+            }
+            (Site::Application(_), Ok(())) if arrived.is_reserved() => {
+                self.hosts.serve(&self.world, session, &arrived).await?;
+                Ok(true)
+            }
+            (Site::Auth | Site::Admin | Site::Device, Err(denial)) => {
+                self.world.record_own(&arrived, &view, Err(&denial));
+                self.answer_denial(session, &view, &arrived, &denial).await
             }
             (Site::Application(_), Err(denial)) => {
                 self.world.record(&arrived, &view, &Verdict::denied(denial.clone()));
                 self.answer_denial(session, &view, &arrived, &denial).await
             }
-            (Site::Application(served), Ok(_)) => self.judge(session, context, &arrived, &served, view).await,
+            (Site::Application(served), Ok(())) => self.judge(session, context, &arrived, &served, view).await,
         }
     }
 
@@ -277,24 +284,30 @@ impl Gateway {
         }
     }
 
-    /// Verifies the assertion of a request to an application, where its path is not open to anybody.
-    fn present(&self, session: &Session, arrived: &Arrived, view: &View) -> Result<Option<Presented>, Denial> {
-        let Site::Application(served) = &arrived.site else {
-            return Ok(None);
-        };
-        if served.application.is_public(&arrived.matched_path) {
-            return Ok(None);
-        }
-        let url = format!("https://{}{}", arrived.authority, arrived.path);
-        let asked = AssertedRequest {
-            id: &arrived.id,
-            audience: &view.setup.auth_origin,
-            method: arrived.method.as_str(),
-            url: &url,
-            now: view.now,
-        };
+    /// Reads what a request shows of its user and device beside its connection, where its path is not open to anybody.
+    fn recognize(&self, session: &Session, arrived: &mut Arrived, view: &View) -> Result<(), Denial> {
         let headers = &session.req_header().headers;
-        present(headers, &asked, &view.directory, &self.world.nonces)
+        match &arrived.site {
+            Site::Admin | Site::Device => return Ok(()),
+            Site::Application(served) if served.application.is_public(&arrived.matched_path) => return Ok(()),
+            Site::Application(_) if !arrived.is_reserved() => {
+                let url = format!("https://{}{}", arrived.authority, arrived.path);
+                let asked = AssertedRequest {
+                    id: &arrived.id,
+                    audience: &view.setup.auth_origin,
+                    method: arrived.method.as_str(),
+                    url: &url,
+                    now: view.now,
+                };
+                arrived.presented = present(headers, &asked, &view.directory, &self.world.nonces)?;
+            }
+            Site::Auth | Site::Application(_) => {}
+        }
+        let cookie = Cookie::Session.read(headers);
+        let cookie = cookie.map_err(|_| Denial::Ambiguous(Ambiguity::Cookie))?;
+        let sessions = self.world.directory.sessions();
+        arrived.session = cookie.and_then(|secret| sessions.grip(&secret.hash(), &arrived.host));
+        Ok(())
     }
 
     async fn answer_denial(
@@ -304,12 +317,13 @@ impl Gateway {
         arrived: &Arrived,
         denial: &Denial,
     ) -> pingora::Result<bool> {
-        let sign_in = sign_in(view, arrived);
+        let headers = &session.req_header().headers;
+        let sign_in = auth::way_to_sign_in(&self.world, view, arrived, headers, denial);
         let nonce = matches!(denial, Denial::AssertionRefused).then(|| self.world.nonces.issue(view.now));
         let asked = Asked {
             request_id: &arrived.id,
             browser: arrived.browser,
-            sign_in: Some(&sign_in),
+            sign_in: sign_in.as_ref(),
             nonce,
         };
         deny(session, denial, &asked).await?;
@@ -331,6 +345,7 @@ impl Gateway {
             if self.world.is_as_in(&view) {
                 if let (Ok(permit), Some(registration)) = (&verdict.outcome, &context.registration) {
                     registration.request.due_at_latest(permit.due(view.now));
+                    permit.note_use(view.now);
                 }
                 return (verdict, view);
             }
@@ -373,6 +388,8 @@ impl Gateway {
             request_id: &refused.id,
             user: None,
             device: None,
+            session: None,
+            risk: None,
             app: None,
             method: method.as_str(),
             path: &path,
@@ -507,8 +524,4 @@ fn check_length(session: &Session, served: &Served, verdict: Verdict) -> Verdict
         },
         _ => verdict,
     }
-}
-
-fn sign_in(view: &View, arrived: &Arrived) -> String {
-    format!("{}/sign-in?app={}", view.setup.auth_origin, arrived.site.name())
 }

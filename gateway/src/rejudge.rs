@@ -11,7 +11,7 @@ use tokio::sync::broadcast::error::RecvError;
 use tracing::{debug, warn};
 
 use crate::live::LiveRequest;
-use crate::request::{Denial, Site, Verdict, View, decide};
+use crate::request::{Denial, Site, Verdict, View, decide_again};
 use crate::world::World;
 
 /// Follows the changes of the directory: whoever they concern is judged again at once. It needs no input but the world: a
@@ -111,7 +111,7 @@ fn judge<'a>(
     let judged = Instant::now();
     // An application that the configuration no longer has keeps nobody; one that changed is judged as it is now.
     let verdict = match view.setup.served(&before.application) {
-        Some(served) => decide(&world.facts, view, &request.arrived, served),
+        Some(served) => decide_again(&world.facts, view, &request.arrived, served),
         None => Verdict::denied(Denial::Misdirected),
     };
     match &verdict.outcome {

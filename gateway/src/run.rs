@@ -20,8 +20,10 @@ use tokio::sync::Notify;
 use tracing::{error, info};
 
 use crate::agents::{Attempts, ChallengeSigner, Challenges};
+use crate::auth::UnderWay;
 use crate::clock::Clock;
 use crate::config::{Config, LogFormat};
+use crate::factors::failures::Failures;
 use crate::factors::hasher::Hasher;
 use crate::factors::throttle::Throttle;
 use crate::front::{Front, HandshakeLimits, Trust};
@@ -37,6 +39,7 @@ use crate::private_file::{self, PrivateFileError};
 use crate::proxy::{Gate, Gateway};
 use crate::reload::Reloader;
 use crate::request::{DecisionLog, FactStore, Identities};
+use crate::sealed::Seal;
 use crate::sign_in::SignIns;
 use crate::store::{Directory, OpenError};
 use crate::upstream::{Upstreams, keepalive};
@@ -176,7 +179,10 @@ pub(crate) fn prepare(config: &Path) -> Result<Prepared, StartError> {
                 PASSWORDS_WAITING,
             ),
             throttle: Throttle::new(GUESSES_REMEMBERED),
+            failures: Failures::new(),
         },
+        seal: Seal::new(&rand::random()),
+        under_way: UnderWay::new(),
         nonces: Nonces::new(&rand::random()),
         signer: challenge_signer,
         challenges: Challenges::new(),
@@ -215,6 +221,8 @@ impl Prepared {
             reloaded,
         };
         server.add_service(background_service("reload", Once::new(reloader)));
+        let keeper = SessionKeeper(self.world.clone());
+        server.add_service(background_service("sessions", keeper));
         let operations = Operations {
             live: self.world.live.clone(),
             metrics: self.metrics.clone(),
@@ -433,6 +441,26 @@ impl BackgroundService for Once<Rejudge> {
         following.abort();
     }
 }
+
+/// Writes down when sessions were used, ends those whose time is over, and forgets what nobody asks for any more.
+struct SessionKeeper(Arc<World>);
+
+#[async_trait]
+impl BackgroundService for SessionKeeper {
+    async fn start(&self, mut shutdown: ShutdownWatch) {
+        let mut timer = tokio::time::interval(SESSIONS_KEPT);
+        loop {
+            tokio::select! {
+                _ = timer.tick() => self.0.keep_sessions().await,
+                _ = shutdown.changed() => break,
+            }
+        }
+        self.0.keep_sessions().await;
+    }
+}
+
+/// How often sessions are seen to.
+const SESSIONS_KEPT: Duration = Duration::from_secs(60);
 
 struct Readiness {
     address: SocketAddr,

@@ -11,7 +11,7 @@ use policies::AppFacts;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 
-use crate::config::{Application, Config};
+use crate::config::{Application, Config, HostPattern};
 use crate::device_trust::DeviceTrust;
 
 /// Numbers the pools of upstream connections: after a reload none is reused whose peer was verified by other CAs.
@@ -91,6 +91,12 @@ impl Setup {
             served,
             config,
         })
+    }
+
+    /// The origin of an application's first host that is no pattern.
+    pub(crate) fn origin_of(&self, application: &Application) -> Option<String> {
+        let name = application.hosts.iter().find_map(HostPattern::exact)?;
+        Some(origin(&self.config, name))
     }
 
     /// What serving this application takes.

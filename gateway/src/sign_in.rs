@@ -8,13 +8,14 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use directory::{
-    Actor, ActorKind, AuthenticatorKind, Command, EnrollmentToken, Factor, Protected, SessionId, Timestamp, User,
-    UserStatus,
+    Actor, ActorKind, Authenticator, AuthenticatorId, AuthenticatorKind, Basis, Command, EnrollmentToken, Factor,
+    FactorProof, Failure, Properties, Protected, Timestamp, User, UserStatus,
 };
-use policies::{Ages, FactorMethod, FactorUse, SessionFacts};
+use policies::{Ages, SessionFacts};
 use zeroize::Zeroizing;
 
 use crate::api_error::{ApiError, fault};
+use crate::factors::failures::Failures;
 use crate::factors::hasher::{Hasher, NotDone};
 use crate::factors::password::{NotVerified, Password, PasswordHash, Verified};
 use crate::factors::throttle::{AccountKey, Admission, Guess, Source, Throttle};
@@ -29,6 +30,8 @@ pub(crate) struct SignIns {
     pub(crate) hasher: Hasher,
     /// Slows down whoever guesses.
     pub(crate) throttle: Throttle,
+    /// Who was guessed at lately.
+    pub(crate) failures: Failures,
 }
 
 /// What somebody says to prove who they are.
@@ -68,15 +71,31 @@ pub(crate) async fn authenticate(
     credentials: Credentials,
     source: IpAddr,
 ) -> Result<Authenticated, ApiError> {
-    let guess = |factor| Guess {
-        account: AccountKey::of(&credentials.username),
-        factor,
-        source: Source::from(source),
-    };
-    let admission = admit(world, &guess(Factor::Password))?;
-    let user = world.directory.snapshot().user_by_login(&credentials.username).cloned();
+    let (user, _) = prove_password(world, &credentials.username, credentials.password, source).await?;
+    let mut factors = BTreeSet::from([Factor::Password]);
+    if let Some(code) = credentials.totp {
+        prove_code(world, &user, &code, source).await?;
+        factors.insert(Factor::Totp);
+    }
+    Ok(Authenticated { user, factors })
+}
+
+/// Verifies a password; throttled by account and source.
+///
+/// # Errors
+/// If it is wrong or there is nobody to whom it belongs: alike; or if there were too many failures.
+pub(crate) async fn prove_password(
+    world: &World,
+    username: &str,
+    password: Zeroizing<String>,
+    source: IpAddr,
+) -> Result<(Arc<User>, FactorProof), ApiError> {
+    let admission = admit(world, &guess(username, Factor::Password, source))?;
+    let snapshot = world.directory.snapshot();
+    let user = snapshot.user_by_login(username).cloned();
     let known = user.as_ref().filter(|user| user.status == UserStatus::Active).cloned();
-    let verified = match verify_password(world, known.as_ref(), credentials.password).await {
+    let password_of_user = known.as_ref().and_then(|user| snapshot.password_of(user.id).cloned());
+    let verified = match verify_password(world, password_of_user.as_deref(), password).await {
         Ok(verified) => verified,
         Err(PasswordRefused::Wrong) => {
             return Err(refuse(world, admission, user.as_ref(), Factor::Password, source).await);
@@ -86,69 +105,104 @@ pub(crate) async fn authenticate(
             return Err(error);
         }
     };
-    let Some(user) = known else {
+    let (Some(user), Some(proved)) = (known, password_of_user) else {
         return Err(refuse(world, admission, None, Factor::Password, source).await);
     };
     admission.succeeded(world.clock.now());
     rehash(world, &user, verified).await;
-    let mut factors = BTreeSet::from([Factor::Password]);
-    if let Some(code) = credentials.totp {
-        let admission = admit(world, &guess(Factor::Totp))?;
-        match use_code(world, &user, &code, source).await {
-            Ok(()) => admission.succeeded(world.clock.now()),
-            Err(CodeRefused::Wrong) => {
-                return Err(refuse(world, admission, Some(&user), Factor::Totp, source).await);
-            }
-            Err(CodeRefused::Unavailable(error)) => return Err(error.into()),
-        }
-        factors.insert(Factor::Totp);
-    }
-    Ok(Authenticated { user, factors })
+    let proof = proof(Factor::Password, &proved, world.clock.now());
+    Ok((user, proof))
 }
 
-/// The session that would begin, or began, with these factors at this moment, as policies see it.
-pub(crate) fn session_facts(user: &User, factors: &BTreeSet<Factor>) -> SessionFacts {
-    let used = |method| FactorUse {
-        method,
-        phishing_resistant: false,
-        hardware_protected: false,
-        device_bound: false,
-        user_presence: true,
-        user_verified: false,
-        user_verified_in_software: false,
-    };
-    let (knowledge, otp) = (factors.contains(&Factor::Password), factors.contains(&Factor::Totp));
-    SessionFacts {
-        id: SessionId::from_random(0),
-        generation: 0,
-        user: user.id,
-        factor_count: u8::from(knowledge).saturating_add(u8::from(otp)),
-        origin: None,
-        knowledge: knowledge.then(|| used(FactorMethod::Password)),
-        device: None,
-        webauthn: None,
-        otp: otp.then(|| used(FactorMethod::Totp)),
+/// Verifies a code of the user's TOTP authenticator and burns it; throttled likewise.
+///
+/// # Errors
+/// If it is wrong, was used or the user has no such authenticator; or if there were too many failures.
+pub(crate) async fn prove_code(
+    world: &World,
+    user: &Arc<User>,
+    code: &str,
+    source: IpAddr,
+) -> Result<FactorProof, ApiError> {
+    let admission = admit(world, &guess(&user.login, Factor::Totp, source))?;
+    let known = world.directory.snapshot().totp_of(user.id).cloned();
+    match use_code(world, user, known.as_deref(), code, source).await {
+        Ok(used) => {
+            let now = world.clock.now();
+            admission.succeeded(now);
+            Ok(proof(Factor::Totp, used, now))
+        }
+        Err(CodeRefused::Wrong) => Err(refuse(world, admission, Some(user), Factor::Totp, source).await),
+        Err(CodeRefused::Unavailable(error)) => {
+            admission.withdrawn();
+            Err(error.into())
+        }
     }
+}
+
+fn guess(username: &str, factor: Factor, source: IpAddr) -> Guess {
+    Guess {
+        account: AccountKey::of(username),
+        factor,
+        source: Source::from(source),
+    }
+}
+
+/// The proof that an authenticator was used; it counts as long as the authenticator is not set anew.
+fn proof(factor: Factor, authenticator: &Authenticator, at: Timestamp) -> FactorProof {
+    FactorProof {
+        factor,
+        at,
+        basis: Basis::Authenticator {
+            id: authenticator.id,
+            set: authenticator.updated,
+        },
+        properties: Properties {
+            user_presence: true,
+            ..Properties::default()
+        },
+    }
+}
+
+/// The session that would begin with these factors at this moment, as policies see it.
+pub(crate) fn session_facts(user: &User, factors: &BTreeSet<Factor>) -> SessionFacts {
+    let proofs = supposed(factors, Timestamp::from_secs(0));
+    crate::sessions::facts_of_proofs(user.id, &proofs, false)
 }
 
 /// Since when these factors hold.
 pub(crate) fn session_ages(factors: &BTreeSet<Factor>, at: Timestamp) -> Ages {
-    Ages {
-        session: Some(at),
-        idle: Some(at),
-        knowledge: factors.contains(&Factor::Password).then_some(at),
-        otp: factors.contains(&Factor::Totp).then_some(at),
-        ..Ages::default()
-    }
+    crate::sessions::ages_of_proofs(&supposed(factors, at), at)
+}
+
+/// Proofs as these factors would make them: nothing is known of them but that they are there.
+fn supposed(factors: &BTreeSet<Factor>, at: Timestamp) -> Vec<FactorProof> {
+    let supposed = factors.iter().map(|factor| FactorProof {
+        factor: *factor,
+        at,
+        basis: Basis::Authenticator {
+            id: AuthenticatorId::from_random(0),
+            set: at,
+        },
+        properties: Properties {
+            user_presence: true,
+            ..Properties::default()
+        },
+    });
+    supposed.collect()
 }
 
 /// What the user had proved when they made this enrolment token themselves; nothing where an admin made it.
 pub(crate) fn session_of(token: &EnrollmentToken, user: &User) -> Option<(SessionFacts, Ages)> {
-    match token.origin {
-        directory::TokenOrigin::Admin => None,
-        directory::TokenOrigin::SignIn => Some((
+    match (token.origin, token.proofs.as_slice()) {
+        (directory::TokenOrigin::Admin, _) => None,
+        (directory::TokenOrigin::SignIn, []) => Some((
             session_facts(user, &token.factors),
             session_ages(&token.factors, token.created),
+        )),
+        (directory::TokenOrigin::SignIn, proofs) => Some((
+            crate::sessions::facts_of_proofs(user.id, proofs, false),
+            crate::sessions::ages_of_proofs(proofs, token.created),
         )),
     }
 }
@@ -159,6 +213,16 @@ pub(crate) fn actor_of(user: &User, address: IpAddr) -> Actor {
         kind: ActorKind::User,
         id: user.id.to_string(),
         display_name: user.login.clone(),
+        address: Some(address.to_canonical()),
+    }
+}
+
+/// What the System Log calls somebody who is not known.
+pub(crate) fn nobody(address: IpAddr) -> Actor {
+    Actor {
+        kind: ActorKind::User,
+        id: "unknown".to_owned(),
+        display_name: "unknown user".to_owned(),
         address: Some(address.to_canonical()),
     }
 }
@@ -184,18 +248,18 @@ async fn refuse(
     let actor = match user {
         Some(user) => actor_of(user, source),
         // What was typed as a name may be a password.
-        None => Actor {
-            kind: ActorKind::User,
-            id: "unknown".to_owned(),
-            display_name: "unknown user".to_owned(),
-            address: Some(source.to_canonical()),
-        },
+        None => nobody(source),
     };
-    let failure = Command::RecordFailure {
+    if let Some(user) = user {
+        world.sign_ins.failures.add(user.id, world.clock.now());
+    }
+    let failure = Command::RecordFailure(Failure {
         user: user.map(|user| user.id),
         factor,
         reason: "not verified",
-    };
+        enrollment: None,
+        origin: None,
+    });
     match world.directory.submit(failure, actor, Vec::new()).await {
         Ok(_) | Err(SubmitError::Refused(_)) => ApiError::NotAuthenticated,
         Err(error @ SubmitError::Unavailable(_)) => error.into(),
@@ -216,11 +280,11 @@ enum PasswordRefused {
 /// Compares with the user's password, or does the same work for nothing.
 async fn verify_password(
     world: &World,
-    user: Option<&Arc<User>>,
+    known: Option<&Authenticator>,
     password: Zeroizing<String>,
 ) -> Result<Checked, PasswordRefused> {
     let password = Password::typed(password).map_err(|_| PasswordRefused::Wrong)?;
-    let hash = user.and_then(|user| hash_of(world, user));
+    let hash = known.and_then(hash_in);
     let hash = hash.and_then(|hash| hash.reveal().parse::<PasswordHash>().ok());
     let verified = world.sign_ins.hasher.verify(hash, password.clone()).await;
     let verified = verified.map_err(|error| match error {
@@ -233,8 +297,8 @@ async fn verify_password(
     Ok(Checked { password, verified })
 }
 
-fn hash_of(world: &World, user: &User) -> Option<Protected> {
-    match &world.directory.snapshot().password_of(user.id)?.kind {
+fn hash_in(authenticator: &Authenticator) -> Option<Protected> {
+    match &authenticator.kind {
         AuthenticatorKind::Password { hash } => Some(hash.clone()),
         AuthenticatorKind::Totp { .. } => None,
     }
@@ -246,7 +310,10 @@ async fn rehash(world: &World, user: &User, checked: Checked) {
         return;
     }
     let snapshot = world.directory.snapshot();
-    let (Some(known), Some(before)) = (snapshot.password_of(user.id), hash_of(world, user)) else {
+    let (Some(known), Some(before)) = (
+        snapshot.password_of(user.id),
+        snapshot.password_of(user.id).and_then(|known| hash_in(known)),
+    ) else {
         return;
     };
     let Ok(hash) = world.sign_ins.hasher.hash(checked.password, rand::random()).await else {
@@ -274,9 +341,14 @@ enum CodeRefused {
 }
 
 /// Burns the code; of two who bring the same one the second is refused.
-async fn use_code(world: &World, user: &Arc<User>, code: &str, source: IpAddr) -> Result<(), CodeRefused> {
-    let snapshot = world.directory.snapshot();
-    let known = snapshot.totp_of(user.id).ok_or(CodeRefused::Wrong)?;
+async fn use_code<'a>(
+    world: &World,
+    user: &User,
+    known: Option<&'a Authenticator>,
+    code: &str,
+    source: IpAddr,
+) -> Result<&'a Authenticator, CodeRefused> {
+    let known = known.ok_or(CodeRefused::Wrong)?;
     let AuthenticatorKind::Totp { secret, last_step } = &known.kind else {
         return Err(CodeRefused::Wrong);
     };
@@ -291,7 +363,7 @@ async fn use_code(world: &World, user: &Arc<User>, code: &str, source: IpAddr) -
         .submit(command, actor_of(user, source), Vec::new())
         .await;
     match used {
-        Ok(_) => Ok(()),
+        Ok(_) => Ok(known),
         Err(SubmitError::Refused(_)) => Err(CodeRefused::Wrong),
         Err(error @ SubmitError::Unavailable(_)) => Err(CodeRefused::Unavailable(error)),
     }

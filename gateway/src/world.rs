@@ -5,17 +5,21 @@ use std::time::Instant;
 
 use arc_swap::ArcSwap;
 use certs::Authority;
-use directory::Timestamp;
+use directory::{Actor, ActorKind, SessionCommand, SessionEnd, Timestamp};
 use policies::Decider;
 
 use crate::agents::{Attempts, ChallengeSigner, Challenges};
 use crate::auth::CrlCache;
+use crate::auth::UnderWay;
 use crate::clock::Clock;
 use crate::live::LiveRequests;
+use crate::logs::Chain;
 use crate::nonces::Nonces;
 use crate::request::{
-    Arrived, Decision, DecisionLog, Denial, FactStore, Identified, Identities, Issuing, Permit, Record, Verdict, View,
+    Arrived, Decision, DecisionLog, Denial, FactStore, Identified, Identities, Issuing, Permit, Record, SessionInUse,
+    Verdict, View,
 };
+use crate::sealed::Seal;
 use crate::setup::Setup;
 use crate::sign_in::SignIns;
 use crate::store::Directory;
@@ -40,6 +44,10 @@ pub(crate) struct World {
     pub(crate) clock: Arc<Clock>,
     /// Who signs in, and who tries to.
     pub(crate) sign_ins: SignIns,
+    /// Seals what browsers carry.
+    pub(crate) seal: Seal,
+    /// Sign-ins that are under way.
+    pub(crate) under_way: UnderWay,
     /// Nonces for devices' signatures.
     pub(crate) nonces: Nonces,
     /// Signs what devices are asked and told.
@@ -58,6 +66,7 @@ impl World {
     /// Everything a decision reads, as of now.
     pub(crate) fn view(&self) -> View {
         View {
+            losses: self.directory.sessions().losses(),
             directory: self.directory.snapshot(),
             setup: self.setup.load_full(),
             decider: self.decider.load_full(),
@@ -67,9 +76,36 @@ impl World {
 
     /// Whether nothing that a decision reads has changed since the view was taken, but for the time.
     pub(crate) fn is_as_in(&self, view: &View) -> bool {
-        Arc::ptr_eq(&self.directory.snapshot(), &view.directory)
+        self.directory.sessions().losses() == view.losses
+            && Arc::ptr_eq(&self.directory.snapshot(), &view.directory)
             && Arc::ptr_eq(&self.setup.load(), &view.setup)
             && Arc::ptr_eq(&self.decider.load(), &view.decider)
+    }
+
+    /// Sees to the sessions: those that are too old or were unused for too long end.
+    pub(crate) async fn keep_sessions(&self) {
+        let (now, setup) = (self.clock.now(), self.setup.load_full());
+        let limits = &setup.config.sign_in;
+        let sessions = self.directory.sessions();
+        let system = Actor {
+            kind: ActorKind::System,
+            id: "sessions".to_owned(),
+            display_name: "sessions".to_owned(),
+            address: None,
+        };
+        for session in sessions.overdue(limits.session_maximum_age, limits.session_idle, now) {
+            let end = SessionCommand::End {
+                session,
+                cause: SessionEnd::Expired,
+            };
+            if let Err(error) = self.directory.submit_session(end, system.clone()).await {
+                tracing::warn!(error = %Chain(&error), "a session that is over could not be ended");
+            }
+        }
+        if let Err(error) = self.directory.keep_sessions(now).await {
+            tracing::warn!(error = %Chain(&error), "when sessions were used could not be written down");
+        }
+        metrics::gauge!("latchkey_sessions").set(f64::from(u32::try_from(sessions.count()).unwrap_or(u32::MAX)));
     }
 
     /// For whom and by whom an assertion is made for this permit.
@@ -104,25 +140,33 @@ impl World {
 
     fn write(&self, arrived: &Arrived, view: &View, verdict: &Verdict, since: Instant, cut: bool) {
         let granted = verdict.outcome.as_ref().ok().and_then(Permit::granted);
-        let (user, device, signals) = match granted {
+        let (user, device, signals, session) = match granted {
             Some(granted) => {
-                let Identified { user, device, .. } = &granted.identified;
-                (Some(user), Some(device), Some(&granted.assessed.signals))
+                let Identified {
+                    user, device, session, ..
+                } = &granted.identified;
+                let device = device.as_ref().map(|in_use| &in_use.device);
+                (Some(user), device, granted.assessed.signals.as_ref(), session.as_ref())
             }
             None => (
                 verdict.asked.user.as_ref(),
                 verdict.asked.device.as_ref(),
                 verdict.asked.signals.as_ref(),
+                verdict.asked.session.as_ref(),
             ),
         };
         let policies = match &verdict.outcome {
             Ok(_) => granted.map(|granted| granted.policies.policies()).unwrap_or_default(),
-            Err(Denial::Policy(denied)) => &denied.policies,
+            Err(Denial::Policy(denied) | Denial::ProofTooOld(denied)) => &denied.policies,
             Err(_) => &[],
         };
         self.log.write(&Record {
             user: user.map(|user| user.login.as_str()),
             device: device.map(|device| device.id),
+            session: session.map(|session| session.session.id),
+            risk: session
+                .and_then(SessionInUse::generation)
+                .map(|generation| generation.risk),
             policies,
             cut,
             signals,
@@ -156,6 +200,8 @@ fn outline<'a>(arrived: &'a Arrived, view: &'a View, outcome: Result<(), &Denial
         request_id: &arrived.id,
         user: None,
         device: None,
+        session: None,
+        risk: None,
         app: Some(arrived.site.name()),
         method: arrived.method.as_str(),
         path: &arrived.path,

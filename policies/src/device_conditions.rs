@@ -1,11 +1,12 @@
-//! Which policies ask something of the device? While there is one, the way a device proves itself cannot be switched off.
+//! Which policies ask something of the device? While there is one, the way a device proves itself cannot be switched off;
+//! where there is none, no device is probed.
 
 use crate::Age;
-use crate::facts::Action;
+use crate::facts::{Action, AppFacts};
 use crate::reads::{Field, Reads};
 use crate::schema::Kind;
 use crate::set::{Known, PolicyId, PolicySet};
-use crate::slice::{fits_action, fits_some_app};
+use crate::slice::{fits_action, fits_app, fits_some_app};
 
 impl PolicySet {
     /// The policies on applications that read the device, its proof, a session's device or the age of any of these, in
@@ -16,6 +17,23 @@ impl PolicySet {
             .filter(|(_, known)| decides_access(known) && reads_device(&known.reads))
             .map(|(id, _)| id.clone())
             .collect()
+    }
+
+    /// Whether a policy that can matter to any access to the application looks at the device, or at whether its
+    /// authenticator answers: only then is there a reason to probe it. A policy that is not understood counts as one.
+    pub fn reads_device(&self, app: &AppFacts) -> bool {
+        let looks = |reads: &Reads| reads_device(reads) || reads.needs(Field::Authenticator);
+        self.deciding_access_to(app).any(|known| looks(&known.reads))
+    }
+
+    /// Whether a policy that can matter to any access to the application looks at the risk.
+    pub fn reads_risk(&self, app: &AppFacts) -> bool {
+        self.deciding_access_to(app).any(|known| known.reads.needs(Field::Risk))
+    }
+
+    fn deciding_access_to(&self, app: &AppFacts) -> impl Iterator<Item = &Known> {
+        let known = self.known().values();
+        known.filter(move |known| decides_access(known) && fits_app(&known.policy.resource_constraint(), app))
     }
 }
 

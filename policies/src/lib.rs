@@ -3,6 +3,7 @@
 //! [`PolicySet::load`] reads and validates policy files, [`Decider::decide`] answers [`AccessRequest`]s, and only it can
 //! make a [`Permit`]. [`Decider::decide_organization`] answers whether somebody may sign in, stay, enrol a device or change a
 //! factor, and only it can make an [`OrganizationPermit`]. [`PolicySet::assure`] says which assurance levels a device belongs to.
+//! What would turn a refusal says [`Decider::remedies`], and before anybody is known [`Decider::openers`].
 
 mod ages;
 mod assure;
@@ -16,13 +17,16 @@ mod entities;
 mod facts;
 mod findings;
 mod load;
+mod openers;
 mod organization;
 mod reads;
 pub mod reference;
+mod remedies;
 mod schema;
 mod set;
 mod slice;
 mod texts;
+mod wishes;
 
 pub use ages::{Age, Ages};
 pub use assure::Assured;
@@ -35,5 +39,6 @@ pub use facts::{
 };
 pub use findings::{Finding, LoadErrors, Problem};
 pub use load::PolicyFile;
-pub use organization::{Candidate, OrganizationAction, OrganizationPermit, OrganizationRequest, Registration};
+pub use organization::{OrganizationAction, OrganizationPermit, OrganizationRequest, Registration};
+pub use remedies::{Proves, Refused, Remedy};
 pub use set::{PolicyId, PolicySet, PolicyVersion, SHIPPED};

@@ -1,18 +1,18 @@
 //! May this person sign in, stay signed in, enrol a device or change a factor? Never remembered, always asked.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use directory::Timestamp;
 
-use crate::Ages;
 use crate::caching::People;
 use crate::context;
 use crate::decide::{Decider, Denied, Outcome, Versions};
 use crate::entities::BadFacts;
-use crate::facts::{DeviceFacts, FactorMethod, Proof, RequestFacts, SessionFacts, UserFacts};
+use crate::facts::{AccessRequest, DeviceFacts, Proof, RequestFacts, SessionFacts, UserFacts};
+use crate::reads::{Field, Reads};
 use crate::set::PolicyId;
 use crate::slice::Slice;
+use crate::{Age, Ages};
 
 /// One request to the organisation to be decided. The facts are shared, so that building one is cheap.
 #[derive(Debug, Clone)]
@@ -73,17 +73,7 @@ pub struct OrganizationPermit {
     policies: Arc<[PolicyId]>,
     versions: Versions,
     ends: Option<Timestamp>,
-}
-
-/// A session as it would be with more factors proved.
-#[derive(Debug, Clone)]
-pub struct Candidate {
-    /// The factors that would have to be proved.
-    pub adds: BTreeSet<FactorMethod>,
-    /// The session as it would then be.
-    pub session: Arc<SessionFacts>,
-    /// Since when the facts would then hold.
-    pub ages: Ages,
+    is_for_this_request_alone: bool,
 }
 
 impl Decider {
@@ -107,32 +97,8 @@ impl Decider {
             policies,
             versions,
             ends: slice.reads.next_change(&request.ages, request.now),
+            is_for_this_request_alone: action.brings_facts() || reads_the_request(&slice, request),
         })
-    }
-
-    /// Which of these would turn a refusal, in the order given; one that adds more than another that suffices is left out.
-    pub fn helps<'a>(
-        &self,
-        action: &OrganizationAction,
-        request: &OrganizationRequest,
-        candidates: &'a [Candidate],
-    ) -> Vec<&'a Candidate> {
-        let suffices = |candidate: &&Candidate| {
-            let hypothetical = OrganizationRequest {
-                session: Some(Arc::clone(&candidate.session)),
-                ages: candidate.ages,
-                ..request.clone()
-            };
-            self.decide_organization(action, &hypothetical).is_ok()
-        };
-        let sufficient: Vec<&Candidate> = candidates.iter().filter(suffices).collect();
-        let is_smallest = |candidate: &&Candidate| {
-            let mut fewer = sufficient
-                .iter()
-                .filter(|other| other.adds.len() < candidate.adds.len());
-            !fewer.any(|other| other.adds.is_subset(&candidate.adds))
-        };
-        sufficient.iter().copied().filter(is_smallest).collect()
     }
 
     fn asked_organization(
@@ -157,6 +123,31 @@ impl OrganizationAction {
             Self::ManageAuthenticator { .. } => "manageAuthenticator",
         }
     }
+
+    /// Whether it brings facts of its own, which no version covers.
+    const fn brings_facts(&self) -> bool {
+        match self {
+            Self::CreateSession | Self::ContinueSession => false,
+            Self::RegisterDevice(_) | Self::ManageAuthenticator { .. } => true,
+        }
+    }
+}
+
+/// The request to the organisation that comes with one to an application: the same circumstances.
+impl From<&AccessRequest> for OrganizationRequest {
+    fn from(request: &AccessRequest) -> Self {
+        Self {
+            user: Arc::clone(&request.user),
+            device: request.device.clone(),
+            session: request.session.clone(),
+            request: request.request.clone(),
+            ages: request.ages,
+            proof: request.proof,
+            risk: request.risk,
+            authenticator_installed: request.authenticator_installed,
+            now: request.now,
+        }
+    }
 }
 
 impl OrganizationPermit {
@@ -179,4 +170,42 @@ impl OrganizationPermit {
     pub const fn ends(&self) -> Option<Timestamp> {
         self.ends
     }
+    /// Whether another request with the same session could be decided otherwise before this permit ends, although user,
+    /// session and policies are the same: something was read that is of this request alone.
+    pub const fn is_for_this_request_alone(&self) -> bool {
+        self.is_for_this_request_alone
+    }
 }
+
+/// Whether the slice reads what neither the versions of user and session cover nor the permit's end does.
+fn reads_the_request(slice: &Slice, request: &OrganizationRequest) -> bool {
+    let reads = &slice.reads;
+    !reads.uncached().is_empty()
+        || !slice.tests.is_empty()
+        || OF_THE_REQUEST.into_iter().any(|field| reads.needs(field))
+        || was_idle_beyond_a_line(reads, request)
+}
+
+/// Each use makes a session less idle: where that takes the age back over a line, the next request may be decided otherwise.
+fn was_idle_beyond_a_line(reads: &Reads, request: &OrganizationRequest) -> bool {
+    let idle = request.ages.seconds(Age::Idle, request.now);
+    let crossed = reads.lines().get(&Age::Idle).zip(idle);
+    crossed.is_some_and(|(lines, idle)| lines.range(..=idle).any(|line| *line > 0))
+}
+
+/// What one request of a session has and the next may not: where it comes from and what it asks for, and the device,
+/// which is known by what stands on the connection and has facts that end by themselves.
+const OF_THE_REQUEST: [Field; 12] = [
+    Field::Authenticator,
+    Field::Device,
+    Field::Host,
+    Field::Ip,
+    Field::Method,
+    Field::Path,
+    Field::Proof,
+    Field::Risk,
+    Field::Zones,
+    Field::Age(Age::DeviceProof),
+    Field::Age(Age::Mdm),
+    Field::Age(Age::Reported),
+];

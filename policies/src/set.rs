@@ -12,6 +12,7 @@ use crate::findings::Finding;
 use crate::load::{PolicyFile, ReadPolicies};
 use crate::reads::Reads;
 use crate::slice::within_slice;
+use crate::wishes::Wishes;
 
 /// Policies that passed strict validation; the order of files and policies never matters.
 #[derive(Debug)]
@@ -40,6 +41,7 @@ pub(crate) struct Known {
     pub(crate) deny_reason: Option<Arc<str>>,
     pub(crate) advice: Option<Arc<str>>,
     pub(crate) reads: Reads,
+    pub(crate) wishes: Wishes,
 }
 
 impl PolicySet {
@@ -92,6 +94,7 @@ impl Known {
             deny_reason: note("deny_reason"),
             advice: note("advice"),
             reads: Reads::of(&policy),
+            wishes: Wishes::of(&policy),
             within_slice: within_slice(&policy).unwrap_or_else(|_| policy.clone()),
             policy,
         }
@@ -156,6 +159,7 @@ impl fmt::Display for PolicyVersion {
 /// The policies that come with Latchkey, as file name and text: a demo starts from them.
 pub const SHIPPED: &[(&str, &str)] = &[
     ("assurance.cedar", include_str!("../shipped/assurance.cedar")),
+    ("news.cedar", include_str!("../shipped/news.cedar")),
     ("organization.cedar", include_str!("../shipped/organization.cedar")),
     ("payroll.cedar", include_str!("../shipped/payroll.cedar")),
     ("vault.cedar", include_str!("../shipped/vault.cedar")),

@@ -107,7 +107,8 @@ pub(crate) fn fits_some_app(scope: &ResourceConstraint) -> bool {
     }
 }
 
-fn fits_organization(scope: &ResourceConstraint) -> bool {
+/// Whether the scope lets the policy apply to the organisation.
+pub(crate) fn fits_organization(scope: &ResourceConstraint) -> bool {
     let is_it = |wanted: &EntityUid| *wanted == organization().uid();
     match scope {
         ResourceConstraint::Any => true,
@@ -117,7 +118,8 @@ fn fits_organization(scope: &ResourceConstraint) -> bool {
     }
 }
 
-fn fits_app(scope: &ResourceConstraint, app: &AppFacts) -> bool {
+/// Whether the scope lets the policy apply to this application.
+pub(crate) fn fits_app(scope: &ResourceConstraint, app: &AppFacts) -> bool {
     match scope {
         ResourceConstraint::Any => true,
         ResourceConstraint::Eq(wanted) => *wanted == app.uid(),

@@ -1,7 +1,7 @@
 //! Do the policies decide every case in `cases/` as it says, and do the two ways to decide agree on it?
 //!
-//! E-04, E-05, E-07, R-01, R-02, R-04, R-05, R-07, R-08, S-05, S-10, S-13, X-09, X-10, X-12, X-16: the cases name what they
-//! show; those of enrolment, R-08 and X-12 as far as the policies go.
+//! E-04, E-05, E-07, R-01, R-02, R-04, R-05, R-07, R-08, R-09, R-10, R-12, S-05, S-10, S-13, X-09, X-10, X-12, X-16: the cases name what they
+//! show; those of enrolment, R-08, R-10, R-12 and X-12 as far as the policies go.
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
 

@@ -97,10 +97,11 @@ fn answer(decider: &Decider, request: &AccessRequest) -> String {
     }
 }
 
-const TARGETS: [(&str, &str, &str, &str); 5] = [
+const TARGETS: [(&str, &str, &str, &str); 6] = [
     ("wiki", "wiki", "GET", "/"),
     ("wiki/admin/x", "wiki", "GET", "/admin/x"),
     ("POST wiki", "wiki", "POST", "/"),
     ("payroll", "payroll", "GET", "/"),
     ("vault", "vault", "GET", "/"),
+    ("news", "news", "GET", "/"),
 ];

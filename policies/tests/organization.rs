@@ -1,4 +1,4 @@
-//! What does a decision on the organisation carry, what would help, and does its slice ever differ from the whole set?
+//! What does a decision on the organisation carry, and does its slice ever differ from the whole set?
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
@@ -7,8 +7,8 @@ use std::sync::Arc;
 use directory::Timestamp;
 use policies::reference::Question;
 use policies::{
-    Ages, CacheLimits, Candidate, Cause, Decider, FactorMethod, FactorUse, OrganizationAction, OrganizationRequest,
-    PolicyFile, PolicySet, Registration, SHIPPED, SessionFacts, cases,
+    Ages, CacheLimits, Cause, Decider, OrganizationAction, OrganizationRequest, PolicyFile, PolicySet, Registration,
+    RequestFacts, SHIPPED, cases,
 };
 use proptest::prelude::*;
 
@@ -111,49 +111,92 @@ fn a_policy_on_the_organization_that_cannot_be_evaluated_refuses_and_is_named() 
 #[test]
 fn a_permit_to_go_on_ends_at_the_first_moment_at_which_an_age_could_turn_it() {
     let decider = shipped();
-    let asked =
-        request(r#"{ "action": "continueSession", "session": "password", "ages": { "session": 40000, "idle": 60 } }"#);
-    let decide = |millis: i64| {
-        let later = OrganizationRequest {
-            now: Timestamp::from_millis(millis),
-            ..asked.clone()
+    for (session, idle, lasts) in [(40_000, 60, 3_200_000), (600, 60, 7_140_000)] {
+        let ages = serde_json::json!({ "session": session, "idle": idle });
+        let asked = serde_json::json!({ "action": "continueSession", "session": "password", "ages": ages });
+        let asked = request(&asked.to_string());
+        let decide = |millis: i64| {
+            let later = OrganizationRequest {
+                now: Timestamp::from_millis(millis),
+                ..asked.clone()
+            };
+            decider.decide_organization(&OrganizationAction::ContinueSession, &later)
         };
-        decider.decide_organization(&OrganizationAction::ContinueSession, &later)
-    };
 
-    let ends = decide(asked.now.millis()).unwrap().ends().unwrap();
+        let ends = decide(asked.now.millis()).unwrap().ends().unwrap();
 
-    assert_eq!(ends.millis() - asked.now.millis(), 3_200_000);
-    assert!(decide(ends.millis() - 1).is_ok());
-    assert_eq!(decide(ends.millis()).unwrap_err().cause, Cause::NoPermit);
+        assert_eq!(ends.millis() - asked.now.millis(), lasts);
+        assert!(decide(ends.millis() - 1).is_ok());
+        assert_eq!(decide(ends.millis()).unwrap_err().cause, Cause::NoPermit);
+    }
 }
 
-/// E-08, as far as the policies go: of what could be added, the least that suffices is named. Control: nothing is named
-/// where nothing suffices.
+/// A permit to go on may be kept for the session's other requests as long as it lasts, or not.
 #[test]
-fn what_would_help_is_the_least_that_suffices() {
-    let decider = shipped();
-    let asked = request(r#"{ "user": "bob", "action": "registerDevice", "session": "password" }"#);
-    let now = asked.now;
-    let candidates = [
-        candidate(&asked, &[], now),
-        candidate(&asked, &[FactorMethod::Totp], now),
-        candidate(&asked, &[FactorMethod::Totp, FactorMethod::Webauthn], now),
-        candidate(&asked, &[FactorMethod::Push], now),
-    ];
-    let helps = |registration: Registration| {
-        let action = OrganizationAction::RegisterDevice(registration);
-        let helps = decider.helps(&action, &asked, &candidates);
-        let names = helps.into_iter().flat_map(|candidate| candidate.adds.iter().copied());
-        names.collect::<Vec<_>>()
+fn a_permit_to_go_on_says_whether_it_was_given_to_this_request_alone() {
+    for (condition, is_alone) in [
+        ("context.age has session && context.age.session < 43200", false),
+        ("context.age has idle && context.age.idle < 7200", false),
+        ("context.age has idle && context.age.idle >= 30", true),
+        ("context has session && context.session.factorCount >= 1", false),
+        ("context.age has knowledge && context.age.knowledge < 600", false),
+        ("principal.userType == \"\"", false),
+        ("context.risk < 80", true),
+        ("!context.request.ip.isInRange(ip(\"10.0.0.0/8\"))", true),
+        ("!context.request.zones.contains(Zone::\"elsewhere\")", true),
+        ("context.request.path like \"/*\"", true),
+        ("context.request.method == \"GET\"", true),
+        ("!(context has proof)", true),
+        ("!(context has authenticator)", true),
+        ("!(context has device)", true),
+        ("!(context.age has deviceProof)", true),
+        ("context == context", true),
+    ] {
+        let text = format!(
+            "@id(\"x\") permit (principal, action == Action::\"continueSession\", resource) when {{ {condition} }};"
+        );
+        let asked = request(
+            r#"{ "action": "continueSession", "session": "password", "ages": { "session": 60, "idle": 30, "knowledge": 60 } }"#,
+        );
+
+        let permit = decider(&[&text]).decide_organization(&OrganizationAction::ContinueSession, &asked);
+
+        assert_eq!(permit.unwrap().is_for_this_request_alone(), is_alone, "{condition}");
+    }
+}
+
+/// A session that is used this very moment has crossed no line. Control: one that is used after half a minute.
+#[test]
+fn a_session_in_use_may_be_taken_back_over_a_line_only_if_it_has_crossed_one() {
+    let decider = decider(&[
+        r#"@id("x") permit (principal, action == Action::"continueSession", resource)
+        when { context.age has idle && (context.age.idle < 10 || context.age.idle >= 20) };"#,
+    ]);
+    let is_alone = |idle: i64| {
+        let asked = request(&format!(
+            r#"{{ "action": "continueSession", "ages": {{ "idle": {idle} }} }}"#
+        ));
+        let permit = decider.decide_organization(&OrganizationAction::ContinueSession, &asked);
+        permit.unwrap().is_for_this_request_alone()
     };
 
-    assert_eq!(helps(Registration::default()), [FactorMethod::Totp, FactorMethod::Push]);
-    let shut_out = Registration {
-        lost_trust_before: true,
-        ..Registration::default()
+    assert!(!is_alone(0));
+    assert!(is_alone(30));
+}
+
+#[test]
+fn the_shipped_permit_to_go_on_may_be_kept_and_those_to_begin_and_to_enrol_may_not() {
+    let decider = shipped();
+    let asked =
+        request(r#"{ "action": "continueSession", "session": "password", "ages": { "session": 60, "idle": 60 } }"#);
+    let is_alone = |action: OrganizationAction| {
+        let permit = decider.decide_organization(&action, &asked).unwrap();
+        permit.is_for_this_request_alone()
     };
-    assert_eq!(helps(shut_out), []);
+
+    assert!(!is_alone(OrganizationAction::ContinueSession));
+    assert!(is_alone(OrganizationAction::CreateSession));
+    assert!(is_alone(OrganizationAction::RegisterDevice(Registration::default())));
 }
 
 proptest! {
@@ -178,8 +221,32 @@ proptest! {
                 let last = permit.ends().map_or(request.now.millis() + 1_000_000_000, |ends| ends.millis() - 1);
                 let last = OrganizationRequest { now: Timestamp::from_millis(last), ..request };
                 prop_assert!(plain(decider.policies(), &action, &last).is_ok(), "a permit outlived its end");
+                let another = another_of_the_session(&last);
+                prop_assert!(
+                    permit.is_for_this_request_alone() || plain(decider.policies(), &action, &another).is_ok(),
+                    "a permit was kept for a request that is refused"
+                );
             }
         }
+    }
+}
+
+/// A request with the same session that has nothing else in common with this one.
+fn another_of_the_session(request: &OrganizationRequest) -> OrganizationRequest {
+    OrganizationRequest {
+        device: None,
+        request: RequestFacts {
+            method: "POST".to_owned(),
+            path: "/elsewhere".to_owned(),
+            ..request.request.clone()
+        },
+        ages: Ages {
+            idle: request.ages.idle.map(|_| request.now),
+            ..request.ages
+        },
+        proof: None,
+        risk: 100,
+        ..request.clone()
     }
 }
 
@@ -234,6 +301,8 @@ fn policy_on(
         "{access}.request.path == \"/\"",
         "{access}.age has session && {access}.age.session < 60",
         "{access}.age has otp && {access}.age.otp <= 300",
+        "{access}.age has idle && {access}.age.idle < 60",
+        "{access}.age has idle && {access}.age.idle >= 30",
         "{access}.age has session && {access}.age.session * 9223372036854775807 > 0",
     ]
     .iter()
@@ -272,7 +341,11 @@ fn asked() -> impl Strategy<Value = (OrganizationAction, OrganizationRequest)> {
             as_strong_as_strongest: one,
         },
     });
-    let ages = (prop::option::of(0..120_i64), prop::option::of(0..600_i64));
+    let ages = (
+        prop::option::of(0..120_i64),
+        prop::option::of(0..600_i64),
+        prop::option::of(0..90_i64),
+    );
     let request = (
         prop::sample::select(vec!["alice", "bob"]),
         prop::option::of(prop::sample::select(vec!["password", "both"])),
@@ -280,35 +353,14 @@ fn asked() -> impl Strategy<Value = (OrganizationAction, OrganizationRequest)> {
         prop::sample::select(vec![0, 60]),
         ages,
     )
-        .prop_map(|(user, session, device, risk, (age, otp))| {
-            let ages = serde_json::json!({ "session": age, "otp": otp });
+        .prop_map(|(user, session, device, risk, (age, otp, idle))| {
+            let ages = serde_json::json!({ "session": age, "otp": otp, "idle": idle });
             let asked = serde_json::json!({
                 "user": user, "session": session, "device": device, "risk": risk, "ages": ages, "action": "createSession"
             });
             request(&asked.to_string())
         });
     (action, request)
-}
-
-/// The session with those factors added, just now.
-fn candidate(asked: &OrganizationRequest, adds: &[FactorMethod], now: Timestamp) -> Candidate {
-    let session = asked.session.as_deref().unwrap().clone();
-    let otp = adds.first().map(|method| FactorUse {
-        method: *method,
-        ..session.knowledge.unwrap()
-    });
-    Candidate {
-        adds: adds.iter().copied().collect(),
-        session: Arc::new(SessionFacts {
-            factor_count: session.factor_count + u8::from(otp.is_some()),
-            otp,
-            ..session
-        }),
-        ages: Ages {
-            otp: otp.map(|_| now),
-            ..asked.ages
-        },
-    }
 }
 
 fn shipped() -> Decider {

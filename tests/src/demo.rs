@@ -24,6 +24,7 @@ pub struct Demo {
     process: Process,
     home: TempDir,
     port: u16,
+    loopback_ports: Vec<u16>,
     start: Start,
 }
 
@@ -34,6 +35,7 @@ struct Start {
     program: Option<PathBuf>,
     upstream: Option<String>,
     tpm: bool,
+    agents: bool,
 }
 
 /// The demo's device of alice: managed.
@@ -76,6 +78,14 @@ impl Demo {
         })
     }
 
+    /// Starts a demo whose laptops have agents.
+    pub fn with_agents() -> Self {
+        Self::launch(Start {
+            agents: true,
+            ..Start::default()
+        })
+    }
+
     /// Starts a demo with this program.
     pub fn of(program: &Path) -> Self {
         Self::launch(Start {
@@ -87,11 +97,13 @@ impl Demo {
     fn launch(how: Start) -> Self {
         let home = tempfile::Builder::new().prefix("latchkey-test-").tempdir().unwrap();
         let port = free_port();
-        let process = start(home.path(), port, &how);
+        let loopback_ports: Vec<u16> = std::iter::repeat_with(free_port).take(LOOPBACK_PORTS).collect();
+        let process = start(home.path(), port, &loopback_ports, &how);
         Self {
             process,
             home,
             port,
+            loopback_ports,
             start: how,
         }
     }
@@ -99,7 +111,7 @@ impl Demo {
     /// Kills the gateway at once and starts it again on the same directory and port.
     pub fn restart(&mut self) {
         self.process.kill();
-        self.process = start(self.home.path(), self.port, &self.start);
+        self.process = start(self.home.path(), self.port, &self.loopback_ports, &self.start);
     }
 
     /// Kills the gateway as a power cut would.
@@ -185,6 +197,11 @@ impl Demo {
     /// Where the gateway listens.
     pub fn address(&self) -> SocketAddr {
         loopback(self.port)
+    }
+
+    /// Where its pages look for agents on 127.0.0.1.
+    pub fn loopback_ports(&self) -> &[u16] {
+        &self.loopback_ports
     }
 
     /// `https://APP.localhost:PORT/PATH`.
@@ -345,7 +362,7 @@ pub fn host(app: &str) -> String {
     format!("{app}.localhost")
 }
 
-fn start(home: &Path, port: u16, how: &Start) -> Process {
+fn start(home: &Path, port: u16, loopback_ports: &[u16], how: &Start) -> Process {
     let mut command = Command::new(how.program());
     command
         .arg("demo")
@@ -359,6 +376,11 @@ fn start(home: &Path, port: u16, how: &Start) -> Process {
     if !how.tpm {
         command.arg("--without-tpm");
     }
+    let ports: Vec<String> = loopback_ports.iter().map(u16::to_string).collect();
+    command.arg("--loopback-ports").arg(ports.join(","));
+    if !how.agents {
+        command.arg("--without-agents");
+    }
     let mut process = Process::start(&mut command);
     process.wait_for_line("ready", READY);
     process
@@ -368,3 +390,6 @@ fn start(home: &Path, port: u16, how: &Start) -> Process {
 const READY: Duration = Duration::from_secs(60);
 
 const PATIENCE: Duration = Duration::from_secs(15);
+
+/// How many ports agents have.
+const LOOPBACK_PORTS: usize = 3;

@@ -1,7 +1,8 @@
-//! What does it take to look at the whole system from outside? Processes, clients, a recording upstream, a stopwatch.
+//! What does it take to look at the whole system from outside? Processes, clients, a browser, a recording upstream, a stopwatch.
 
 pub mod agent;
 pub mod answer;
+pub mod browser;
 pub mod cli;
 pub mod curl;
 pub mod decision_log;
@@ -14,6 +15,7 @@ pub mod openssl;
 pub mod process;
 pub mod raw;
 pub mod shared;
+pub mod site;
 pub mod tls;
 pub mod totp;
 pub mod tpm;

@@ -2,6 +2,7 @@
 
 use std::io::{BufRead, BufReader, Read};
 use std::net::SocketAddr;
+use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::sync::{Arc, Mutex};
@@ -11,6 +12,8 @@ use std::time::{Duration, Instant};
 pub struct Process {
     child: Child,
     name: String,
+    /// Whether the programs that it starts end with it.
+    leads: bool,
     output: Arc<Mutex<String>>,
 }
 
@@ -28,7 +31,19 @@ impl Process {
         let output = Arc::new(Mutex::new(String::new()));
         keep(child.stdout.take().unwrap(), Arc::clone(&output));
         keep(child.stderr.take().unwrap(), Arc::clone(&output));
-        Self { child, name, output }
+        Self {
+            child,
+            name,
+            leads: false,
+            output,
+        }
+    }
+
+    /// Starts a command whose own children are killed with it.
+    pub fn start_leader(command: &mut Command) -> Self {
+        let mut process = Self::start(command.process_group(0));
+        process.leads = true;
+        process
     }
 
     /// Its process id.
@@ -71,6 +86,10 @@ impl Process {
 
     /// Ends it at once, as a power cut would (SIGKILL), and reaps it.
     pub fn kill(&mut self) {
+        if self.leads {
+            let group = format!("-{}", self.id());
+            let _gone_already = Command::new("kill").args(["-KILL", "--", &group]).status();
+        }
         let _gone_already = self.child.kill();
         self.child.wait().unwrap();
     }

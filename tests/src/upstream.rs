@@ -147,7 +147,7 @@ fn trickle(stream: &mut TcpStream) {
 }
 
 /// Reads a request as a server would that believes `Transfer-Encoding` before `Content-Length`.
-fn next_request(stream: &mut TcpStream, buffer: &mut Vec<u8>) -> Option<Received> {
+pub(crate) fn next_request(stream: &mut impl Read, buffer: &mut Vec<u8>) -> Option<Received> {
     let head = loop {
         if let Some(end) = buffer.windows(4).position(|window| window == b"\r\n\r\n") {
             break String::from_utf8_lossy(&buffer.drain(..end + 4).collect::<Vec<_>>()).into_owned();
@@ -167,7 +167,7 @@ fn next_request(stream: &mut TcpStream, buffer: &mut Vec<u8>) -> Option<Received
     Some(request)
 }
 
-fn chunks(stream: &mut TcpStream, buffer: &mut Vec<u8>) -> Option<Vec<u8>> {
+fn chunks(stream: &mut impl Read, buffer: &mut Vec<u8>) -> Option<Vec<u8>> {
     let mut body = Vec::new();
     loop {
         let end = loop {
@@ -186,14 +186,14 @@ fn chunks(stream: &mut TcpStream, buffer: &mut Vec<u8>) -> Option<Vec<u8>> {
     }
 }
 
-fn exactly(stream: &mut TcpStream, buffer: &mut Vec<u8>, length: usize) -> Option<Vec<u8>> {
+fn exactly(stream: &mut impl Read, buffer: &mut Vec<u8>, length: usize) -> Option<Vec<u8>> {
     while buffer.len() < length {
         fill(stream, buffer)?;
     }
     Some(buffer.drain(..length).collect())
 }
 
-fn fill(stream: &mut TcpStream, buffer: &mut Vec<u8>) -> Option<()> {
+fn fill(stream: &mut impl Read, buffer: &mut Vec<u8>) -> Option<()> {
     let mut piece = [0; 8192];
     let read = stream.read(&mut piece).ok().filter(|read| *read > 0)?;
     buffer.extend_from_slice(&piece[..read]);

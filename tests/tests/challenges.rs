@@ -22,7 +22,6 @@ fn a_challenge_is_answered_once_and_by_its_own_answer() {
     mixed["nonce"] = first["nonce"].clone();
     assert_eq!(post(&second, &mixed), 401, "the second's with the first's nonce");
     for (name, value) in [
-        ("origin", json!("https://evil.example")),
         ("outcome", json!("denied")),
         ("signals", json!({ "diskEncrypted": "true" })),
         ("signals", json!({ "diskEncrypted": 1 })),
@@ -34,6 +33,10 @@ fn a_challenge_is_answered_once_and_by_its_own_answer() {
         wrong[name] = value.clone();
         assert!(matches!(post(&third, &wrong), 400 | 401), "{name} = {value}");
     }
+    let third = device.challenge(&demo);
+    let mut lured = answer(&third);
+    lured["origin"] = json!("https://evil.example");
+    assert_eq!(post(&third, &lured), 403, "asked by somebody else's page");
     let mut good = answer(&second);
     good["signals"] = json!({ "diskEncrypted": true });
     assert_eq!(post(&second, &good), 200);

@@ -94,7 +94,7 @@ fn without_a_certificate_a_script_gets_401_and_a_browser_a_page() {
         "{browser:?}"
     );
     assert!(
-        browser.text().contains("<html") && browser.text().contains("certificate"),
+        browser.text().contains("<html") && browser.text().contains("Username"),
         "{}",
         browser.text()
     );

@@ -167,6 +167,16 @@ pub fn answering_enrollment(token: &str) -> Result<EnrollmentId, BadToken> {
     Ok(claims.iss)
 }
 
+/// The attempt that the proof of an instance that waits to enrol says it is about.
+///
+/// # Errors
+///
+/// Refuses what is no such proof.
+pub fn proved_attempt(token: &str) -> Result<AttemptId, BadToken> {
+    let claims: EnrollmentProof = Unverified::parse(token, ENROLLMENT_PROOF_TYPE)?.claims()?;
+    Ok(claims.tx)
+}
+
 /// Checks an assertion but for its nonce, which the caller burns, and the state of device and user, which it judges.
 ///
 /// # Errors

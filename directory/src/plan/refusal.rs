@@ -117,7 +117,7 @@ pub enum Refusal {
 
 impl Refusal {
     /// There is no such thing.
-    pub(super) fn not_found(kind: TargetKind, id: impl ToString) -> Self {
+    pub(crate) fn not_found(kind: TargetKind, id: impl ToString) -> Self {
         let what = match kind {
             TargetKind::User => "user",
             TargetKind::Group => "group",
@@ -130,6 +130,7 @@ impl Refusal {
             TargetKind::Instance => "authenticator instance",
             TargetKind::ManagementCertificate => "management certificate",
             TargetKind::Organization => "organisation",
+            TargetKind::Session => "session",
         };
         Self::NotFound {
             what,

@@ -3,8 +3,8 @@
 use crate::{
     ApiToken, ApiTokenId, Authenticator, AuthenticatorId, Certificate, Command, Device, DeviceId, Enroll, Enrollment,
     EnrollmentId, EnrollmentToken, Fingerprint, Group, GroupId, ManagementCertificate, NewApiToken, NewDevice,
-    NewEnrollmentToken, NewGroup, NewManagementCertificate, NewUser, Settings, Snapshot, Target, TargetKind, User,
-    UserId,
+    NewEnrollmentToken, NewGroup, NewManagementCertificate, NewUser, Session, Settings, Snapshot, Target, TargetKind,
+    User, UserId,
 };
 
 /// What a refused command was about, as far as that is known.
@@ -46,7 +46,10 @@ pub(super) fn of_command(snapshot: &Snapshot, command: &Command) -> Vec<Target> 
         Command::UseTotp { authenticator, .. }
         | Command::RehashPassword { authenticator, .. }
         | Command::RemoveAuthenticator(authenticator) => authenticator_targets(snapshot, *authenticator),
-        Command::RecordFailure { user, .. } => user.map(|user| user_target(snapshot, user)).into_iter().collect(),
+        Command::RecordFailure(failure) => match (failure.enrollment, failure.user) {
+            (Some(enrollment), _) => enrollment_targets(snapshot, enrollment),
+            (None, user) => user.map(|user| user_target(snapshot, user)).into_iter().collect(),
+        },
         Command::FoundOrganization(id) => vec![nameless(TargetKind::Organization, id)],
         Command::UpdateFastPass(_) => snapshot
             .settings()
@@ -169,5 +172,6 @@ target! {
     ManagementCertificate: ManagementCertificate, fingerprint, serial;
     NewManagementCertificate: ManagementCertificate, fingerprint, serial;
     Settings: Organization, organization, organization;
+    Session: Session, id, id;
     NewApiToken: ApiToken, id, name;
 }

@@ -33,6 +33,7 @@ impl Draft<'_> {
             device: new.device,
             origin: new.origin,
             factors: new.factors.clone(),
+            proofs: new.proofs.clone(),
             bound_to: new.bound_to,
             created: self.now,
             ends: new.ends,

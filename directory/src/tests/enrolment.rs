@@ -161,6 +161,7 @@ fn a_device_that_is_not_active_takes_no_enrolment() {
         device: Some(laptop.device),
         origin: TokenOrigin::Admin,
         factors: Default::default(),
+        proofs: Vec::new(),
         bound_to: None,
         ends: world.now.plus(Duration::from_secs(60)),
     };

@@ -101,6 +101,7 @@ impl World {
             device,
             origin: TokenOrigin::Admin,
             factors: Default::default(),
+            proofs: Vec::new(),
             bound_to: None,
             ends: self.now.plus(Duration::from_secs(600)),
         };

@@ -137,7 +137,7 @@ const fn scope_of(command: &Command) -> Scope {
         | Command::SetTotp { .. }
         | Command::UseTotp { .. }
         | Command::RemoveAuthenticator(_)
-        | Command::RecordFailure { .. } => Scope::UsersManage,
+        | Command::RecordFailure(_) => Scope::UsersManage,
         Command::CreateGroup(_)
         | Command::UpdateGroup { .. }
         | Command::DeleteGroup(_)

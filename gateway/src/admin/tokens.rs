@@ -72,6 +72,7 @@ async fn create_for_enrollment(
         device,
         origin: TokenOrigin::Admin,
         factors: Default::default(),
+        proofs: Vec::new(),
         bound_to: None,
         ends: view.now.plus(lifetime),
     };

@@ -7,7 +7,7 @@ use axum::Json;
 use axum::extract::State;
 use device_checks::wire::{Authenticate, Authenticated};
 use directory::{Command, EnrollmentTokenId, Factor, NewEnrollmentToken, TokenOrigin, User};
-use policies::{Candidate, FactorMethod, OrganizationAction, OrganizationRequest, Registration, RequestFacts};
+use policies::{OrganizationAction, OrganizationRequest, Proves, Refused, Registration, Remedy, RequestFacts};
 use zeroize::Zeroizing;
 
 use super::step::Step;
@@ -41,6 +41,7 @@ pub(super) async fn authenticate(State(world): State<Arc<World>>, step: Step) ->
         device: None,
         origin: TokenOrigin::SignIn,
         factors: factors.clone(),
+        proofs: Vec::new(),
         bound_to: Some(asked.instance_key.thumbprint()),
         ends: world.clock.now().plus(lifetime),
     };
@@ -78,14 +79,17 @@ fn required(
             continue;
         };
         let with_code = factors.iter().copied().chain([Factor::Totp]).collect();
-        let candidate = Candidate {
-            adds: BTreeSet::from([FactorMethod::Totp]),
+        let remedy = Remedy {
+            adds: BTreeSet::from([Proves::Totp]),
             session: Arc::new(session_facts(user, &with_code)),
             ages: session_ages(&with_code, view.now),
+            device: None,
+            authenticator_installed: None,
         };
+        let refused = Refused::Organization(&action, &request);
         let helps = !view
             .decider
-            .helps(&action, &request, std::slice::from_ref(&candidate))
+            .remedies(&refused, std::slice::from_ref(&remedy))
             .is_empty();
         if !helps || factors.contains(&Factor::Totp) {
             return Err(ApiError::Policy(denied));

@@ -26,7 +26,7 @@ use crate::world::World;
 
 pub(crate) use attempts::Attempts;
 pub(crate) use begin::may_register_unproved;
-pub(crate) use challenges::Challenges;
+pub(crate) use challenges::{Answer, Challenges, Confirmation, Signed, Wanted, challenge_for};
 pub(crate) use signer::ChallengeSigner;
 
 /// The routes on the auth host.

@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
-use device_checks::loopback::LOOPBACK_PORTS;
 use device_checks::wire::{FastPass, Organization, VERSION};
 use directory::{FastPassSettings, KeyProtection, OrganizationId, Snapshot, UserVerification};
 
@@ -24,7 +23,7 @@ pub(super) async fn show(State(world): State<Arc<World>>) -> Result<Json<Organiz
         challenge_keys: vec![world.signer.public()],
         attestation: evidence.into_iter().collect(),
         fastpass: fastpass(&directory),
-        loopback_ports: LOOPBACK_PORTS.to_vec(),
+        loopback_ports: setup.config.sign_in.loopback_ports.clone(),
     }))
 }
 

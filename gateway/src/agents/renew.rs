@@ -13,7 +13,7 @@ use http::StatusCode;
 use super::finish::issue;
 use crate::api_error::ApiError;
 use crate::logs::Chain;
-use crate::request::{Arrived, Identified};
+use crate::request::{Arrived, DeviceIdentity};
 use crate::sign_in::actor_of;
 use crate::world::World;
 
@@ -21,7 +21,7 @@ use crate::world::World;
 pub(super) async fn renew(
     State(world): State<Arc<World>>,
     Extension(arrived): Extension<Arc<Arrived>>,
-    Extension(identified): Extension<Arc<Identified>>,
+    Extension(identified): Extension<Arc<DeviceIdentity>>,
     body: Bytes,
 ) -> Result<(StatusCode, Json<Renewed>), ApiError> {
     let asked: Renew = super::read(&body)?;

@@ -1,7 +1,11 @@
 //! What does the auth host answer? Enrolment, the keys and the revocation list that others check with, and an honest page.
 
+mod application_host;
 mod enroll;
+mod renewal;
 mod revocation;
+mod sign_in;
+mod transaction;
 
 use std::sync::Arc;
 
@@ -16,13 +20,15 @@ use crate::pages::{Message, content_security_policy};
 use crate::request::Arrived;
 use crate::world::World;
 
+pub(crate) use application_host::{application_router, way_to_sign_in};
 pub(crate) use revocation::{CrlCache, crl_url};
+pub(crate) use sign_in::UnderWay;
 
 /// The routes of the auth host.
 pub(crate) fn router(world: Arc<World>) -> Router {
     Router::new()
-        .route("/", get(sign_in))
-        .route("/sign-in", get(sign_in))
+        .merge(sign_in::routes())
+        .route("/renew", get(renewal::frame))
         .route("/enroll", post(enroll::enroll))
         .route("/.well-known/jwks.json", get(jwks))
         .route("/crl/{file}", get(revocation::crl))
@@ -39,13 +45,6 @@ async fn jwks(State(world): State<Arc<World>>) -> Response {
         .into_response()
 }
 
-async fn sign_in(Extension(arrived): Extension<Arc<Arrived>>) -> Response {
-    let detail = "Signing in with a browser alone is not possible here yet. Applications open to a device that presents \
-                  the certificate it got when it was enrolled. If this device was never enrolled, or its certificate no \
-                  longer counts, ask your administrator for an enrolment token.";
-    page(&Message::new("Come with an enrolled device", detail, &arrived.id))
-}
-
 async fn not_found(Extension(arrived): Extension<Arc<Arrived>>) -> Response {
     let page = page(&Message::new(
         "There is nothing here",
@@ -55,7 +54,8 @@ async fn not_found(Extension(arrived): Extension<Arc<Arrived>>) -> Response {
     (http::StatusCode::NOT_FOUND, page).into_response()
 }
 
-fn page(message: &Message<'_>) -> Response {
+/// Sends a page that needs no other file.
+pub(crate) fn page(message: &Message<'_>) -> Response {
     match message.render() {
         Ok(html) => (
             [(header::CONTENT_SECURITY_POLICY, content_security_policy())],

@@ -55,6 +55,12 @@ enum Task {
         /// Leave out the software TPM, and the desktop with keys in it
         #[arg(long)]
         without_tpm: bool,
+        /// Where pages look for agents, in place of the usual ports: for several demos beside each other
+        #[arg(long, value_name = "PORT", value_delimiter = ',')]
+        loopback_ports: Vec<u16>,
+        /// Leave out the agents of the laptops
+        #[arg(long)]
+        without_agents: bool,
     },
     /// Run the gateway
     Run {
@@ -142,11 +148,15 @@ fn perform(task: Task) -> Result<(), CliError> {
             port,
             upstream,
             without_tpm,
+            without_agents,
+            loopback_ports,
         } => Ok(Demo {
             folder: dir,
             port,
             upstream,
             with_tpm: !without_tpm,
+            with_agents: !without_agents,
+            loopback_ports,
         }
         .run()?),
         Task::Run { config } => local::run(&config),

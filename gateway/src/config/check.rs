@@ -6,17 +6,21 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use device_checks::loopback::LOOPBACK_PORTS;
+
 use super::application::Application;
 use super::devices::{check_attestation, check_management};
 use super::hosts::HostName;
 use super::problems::{ConfigErrors, Problem};
-use super::raw::{RawClientAuthority, RawConfig, RawEnrollment, RawKeyPair, RawLog, RawTls, RawZone};
+use super::raw::{RawClientAuthority, RawConfig, RawEnrollment, RawKeyPair, RawLog, RawSignIn, RawTls, RawZone};
 use super::routes::Routes;
 use super::source::Source;
 use super::values::{
     Expected, address, duration, label, level, limit, loopback_address, name, network, number, one_of,
 };
-use super::{ClientAuthority, Config, Enrollment, KeyPairFiles, Log, LogFormat, OwnHosts, Tls, TlsVersion, Zone};
+use super::{
+    ClientAuthority, Config, Enrollment, KeyPairFiles, Log, LogFormat, OwnHosts, SignIn, Tls, TlsVersion, Zone,
+};
 
 impl RawConfig {
     /// Checks every value: addresses, durations, names, and that the files named exist and can be read.
@@ -60,6 +64,7 @@ impl RawConfig {
         let idle_timeout = self.limits.idle_timeout.as_deref().unwrap_or("60s");
         let idle_timeout = checker.value("limits.idle_timeout", idle_timeout, duration(SECOND..=DAY));
         let enrollment = check_enrollment(&self.enrollment, checker);
+        let sign_in = check_sign_in(&self.sign_in, checker);
         let attestation = check_attestation(&self.attestation, self.demo, checker);
         let management = check_management(&self.management, checker);
         let assertion_lifetime = self.identity.assertion_lifetime.as_deref().unwrap_or("5m");
@@ -100,6 +105,7 @@ impl RawConfig {
             tls: tls?,
             idle_timeout: idle_timeout?,
             enrollment: enrollment?,
+            sign_in: sign_in?,
             attestation: attestation?,
             management: management?,
             assertion_lifetime: assertion_lifetime?,
@@ -269,6 +275,28 @@ fn check_enrollment(raw: &RawEnrollment, checker: &mut Checker<'_>) -> Option<En
     })
 }
 
+fn check_sign_in(raw: &RawSignIn, checker: &mut Checker<'_>) -> Option<SignIn> {
+    let usual = LOOPBACK_PORTS.map(|port| port.to_string());
+    let ports = raw.loopback_ports.as_deref().unwrap_or(&usual);
+    let loopback_ports = checker.some("sign_in.loopback_ports", ports, number(1024..=u16::MAX));
+    if ports.len() > MOST_PORTS {
+        checker.refuse(
+            "sign_in.loopback_ports",
+            format!("expected at most {MOST_PORTS} ports, found {}", ports.len()),
+        );
+    }
+    let age = raw.session_maximum_age.as_deref().unwrap_or("7d");
+    let session_maximum_age = checker.value("sign_in.session_maximum_age", age, duration(MINUTE..=365 * DAY));
+    let idle = raw.session_idle.as_deref().unwrap_or("2d");
+    let session_idle = checker.value("sign_in.session_idle", idle, duration(MINUTE..=365 * DAY));
+    Some(SignIn {
+        loopback_ports: loopback_ports?,
+        session_maximum_age: session_maximum_age?,
+        session_idle: session_idle?,
+        count_software_verification: raw.count_software_verification,
+    })
+}
+
 fn check_tls(raw: &RawTls, checker: &mut Checker<'_>) -> Option<Tls> {
     let versions = [("1.3", TlsVersion::V1_3), ("1.2", TlsVersion::V1_2)];
     let minimum_version = raw.minimum_version.as_deref().unwrap_or("1.3");
@@ -370,4 +398,5 @@ const SECOND: Duration = Duration::from_secs(1);
 const MINUTE: Duration = Duration::from_secs(60);
 const DAY: Duration = Duration::from_secs(86_400);
 const MOST_ALIVE: usize = 100;
+const MOST_PORTS: usize = 20;
 const MOST_HANDSHAKES: usize = 1_000_000;

@@ -54,6 +54,14 @@ impl HostPattern {
         .map_err(|Expected(what)| Expected(format!("{what}, or *.example.com")))
     }
 
+    /// The one name that it means, if it does.
+    pub(crate) fn exact(&self) -> Option<&str> {
+        match self {
+            Self::Exact(name) => Some(name.as_str()),
+            Self::Wildcard(_) => None,
+        }
+    }
+
     /// Whether this pattern means that host.
     pub(super) fn covers(&self, host: &HostName) -> bool {
         match self {

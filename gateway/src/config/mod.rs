@@ -78,6 +78,8 @@ pub(crate) struct Config {
     pub(crate) idle_timeout: Duration,
     /// What enrolment hands out.
     pub(crate) enrollment: Enrollment,
+    /// How people sign in.
+    pub(crate) sign_in: SignIn,
     /// Which machines are believed to be what they prove.
     pub(crate) attestation: Attestation,
     /// Whose certificates say that a device is managed.
@@ -206,6 +208,19 @@ pub(crate) struct Enrollment {
     pub(crate) certificates_alive: usize,
     /// How long after its enrolment a certificate can be renewed.
     pub(crate) maximum_age: Duration,
+}
+
+/// How people sign in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct SignIn {
+    /// Where pages look for an authenticator on 127.0.0.1.
+    pub(crate) loopback_ports: Vec<u16>,
+    /// How old a session can get, whatever the policies say.
+    pub(crate) session_maximum_age: Duration,
+    /// How long it can go unused, whatever the policies say.
+    pub(crate) session_idle: Duration,
+    /// Whether a PIN that only software asks for counts as a factor.
+    pub(crate) count_software_verification: bool,
 }
 
 /// Which machines are believed to be what they prove.

@@ -27,6 +27,8 @@ pub(super) struct RawConfig {
     #[serde(default)]
     pub(super) enrollment: RawEnrollment,
     #[serde(default)]
+    pub(super) sign_in: RawSignIn,
+    #[serde(default)]
     pub(super) attestation: RawAttestation,
     #[serde(default)]
     pub(super) management: RawManagement,
@@ -97,6 +99,16 @@ pub(super) struct RawEnrollment {
     pub(super) certificate_lifetime: Option<String>,
     pub(super) certificates_alive: Option<String>,
     pub(super) maximum_age: Option<String>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, expecting = "the keys of `sign_in`")]
+pub(super) struct RawSignIn {
+    pub(super) loopback_ports: Option<Vec<String>>,
+    pub(super) session_maximum_age: Option<String>,
+    pub(super) session_idle: Option<String>,
+    #[serde(default)]
+    pub(super) count_software_verification: bool,
 }
 
 #[derive(Debug, Default, Deserialize)]

@@ -1,6 +1,6 @@
 //! How does a newcomer see it work? A whole installation on this machine, made on the first run and kept.
 
-mod desktop;
+mod installation;
 mod material;
 mod people;
 mod tpm;
@@ -15,7 +15,7 @@ use url::Url;
 use crate::demo_apps;
 use crate::run::{Prepared, StartError, prepare};
 
-use desktop::Desktop;
+use installation::Installation;
 use tpm::{SoftwareTpm, note};
 
 /// Where the demo lives and what it stands in front of.
@@ -28,6 +28,10 @@ pub(crate) struct Demo {
     pub(crate) upstream: Option<Url>,
     /// Whether it gets a software TPM and a desktop with keys in it.
     pub(crate) with_tpm: bool,
+    /// Where pages look for agents, in place of the usual ports.
+    pub(crate) loopback_ports: Vec<u16>,
+    /// Whether its laptops get agents.
+    pub(crate) with_agents: bool,
 }
 
 /// Says why the demo cannot be shown.
@@ -66,7 +70,7 @@ pub(crate) enum DemoError {
 }
 
 /// The applications of the demo.
-const APPLICATIONS: [&str; 3] = ["wiki", "payroll", "vault"];
+const APPLICATIONS: [&str; 4] = ["wiki", "news", "payroll", "vault"];
 
 /// The file whose presence says that the folder is a demo's.
 const CONFIGURATION: &str = "latchkey.yaml";
@@ -96,7 +100,7 @@ impl Demo {
         }
         self.write_configuration(&upstreams)?;
         let prepared = prepare(&self.folder.join(CONFIGURATION))?;
-        people::create(&prepared.world, &self.folder)?;
+        people::create(&prepared.world, &self.folder, self.with_agents)?;
         self.serve(prepared, tpm)
     }
 
@@ -144,6 +148,9 @@ impl Demo {
              key: tls/management-ca.key\n",
             port = self.port,
         );
+        if !self.loopback_ports.is_empty() {
+            text.push_str(&format!("sign_in:\n  loopback_ports: {:?}\n", self.loopback_ports));
+        }
         if self.folder.join(tpm::ROOT).exists() {
             text.push_str(&format!(
                 "attestation:\n  roots:\n    - certificate: {}\n      class: test\n",
@@ -153,6 +160,7 @@ impl Demo {
         text.push_str("applications:\n");
         for (name, url) in APPLICATIONS.iter().zip(upstreams) {
             let (sensitivity, fold) = match *name {
+                "news" => (0, ""),
                 "wiki" => (1, "    case_insensitive_paths: true\n"),
                 "payroll" => (2, ""),
                 _ => (3, ""),
@@ -170,18 +178,16 @@ impl Demo {
         prepared.serve(move || {
             // The TPM ends with this process: it is never dropped.
             let tpm = tpm.map(std::mem::ManuallyDrop::new);
-            let desktop = tpm.as_ref().map(|tpm| Desktop {
-                folder: self.folder.clone(),
-                port: self.port,
-                tcti: tpm.tcti(),
-            });
-            let desktop = desktop.filter(Desktop::enroll);
+            let installations = |wanted: &[Installation]| wanted.iter().all(|one| one.enroll(&self.folder, self.port));
+            let desktop = tpm.as_ref().map(|tpm| Installation::desktop(tpm.tcti()));
+            let desktop = desktop.filter(|desktop| installations(std::slice::from_ref(desktop)));
+            let with_agents = self.with_agents && installations(&Installation::laptops());
             crate::cli::print("ready\n");
-            crate::cli::print(&self.greeting(desktop.as_ref()));
+            crate::cli::print(&self.greeting(desktop.as_ref(), with_agents));
         })
     }
 
-    fn greeting(&self, desktop: Option<&Desktop>) -> String {
+    fn greeting(&self, desktop: Option<&Installation>, with_agents: bool) -> String {
         let (dir, port) = (self.folder.display(), self.port);
         let program = std::env::args().next().unwrap_or_else(|| "latchkey".to_owned());
         let alice = format!("--cert {dir}/devices/alice-laptop.pem --key {dir}/devices/alice-laptop.key");
@@ -207,13 +213,21 @@ impl Demo {
                 "\n# {what}\ncurl --cacert {dir}/ca.pem {who}{space}https://{app}.localhost:{port}{path}\n"
             ));
         }
-        if let (Some(desktop), Some(agent)) = (desktop, desktop::agent()) {
+        if let (Some(desktop), Some(agent)) = (desktop, installation::agent()) {
             text.push_str(&format!(
                 "\n# carol's desktop has its keys in a TPM (a software one, whose root counts in this demo alone), so the \
                  vault opens: 200\ncurl --cacert {dir}/ca.pem -H \"$({agent} assert --state {state} --method GET \
                  --url https://vault.localhost:{port}/)\" https://vault.localhost:{port}/\n",
                 agent = agent.display(),
-                state = desktop.state().display(),
+                state = desktop.state(&self.folder).display(),
+            ));
+        }
+        if let (true, Some(agent)) = (with_agents, installation::agent()) {
+            text.push_str(&format!(
+                "\n# with a browser: start the agent of alice's laptop, open the payroll, and be in without a password\n\
+                 {agent} run --state {dir}/agents/alice-laptop\n\
+                 # https://payroll.localhost:{port}/  (trust {dir}/ca.pem in the browser)\n",
+                agent = agent.display(),
             ));
         }
         text.push_str(&format!(

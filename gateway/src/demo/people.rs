@@ -16,6 +16,7 @@ use directory::{
 use rcgen::{CertificateParams, KeyPair};
 use zeroize::Zeroizing;
 
+use super::installation::token_file;
 use super::{DemoError, MDM, files};
 use crate::admin::Secret;
 use crate::auth::crl_url;
@@ -29,17 +30,25 @@ const YEAR: Duration = Duration::from_hours(24 * 365);
 type Result<T> = std::result::Result<T, Box<dyn std::error::Error + Send + Sync>>;
 
 /// Makes users, devices and the admin's token, where they are not there yet.
-pub(super) fn create(world: &World, folder: &Path) -> std::result::Result<(), DemoError> {
+pub(super) fn create(world: &World, folder: &Path, with_agents: bool) -> std::result::Result<(), DemoError> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(files("cannot start a runtime".to_owned()))?;
     runtime
-        .block_on(Maker { world, folder }.make())
+        .block_on(
+            Maker {
+                world,
+                folder,
+                with_agents,
+            }
+            .make(),
+        )
         .map_err(DemoError::People)
 }
 
 struct Maker<'a> {
     world: &'a World,
     folder: &'a Path,
+    with_agents: bool,
 }
 
 impl Maker<'_> {
@@ -63,12 +72,49 @@ impl Maker<'_> {
             self.make_password(login).await?;
         }
         self.make_totp("carol").await?;
-        self.make_secret("carol", "pin", "271828")?;
+        for (login, pin) in [("alice", "314159"), ("bob", "161803"), ("carol", "271828")] {
+            self.make_secret(login, "pin", pin)?;
+        }
         let alice = self.make_device("alice", "alice-laptop", Platform::Macos).await?;
         self.make_device("bob", "bob-laptop", Platform::Linux).await?;
-        match alice {
-            Some(device) => self.report_managed(device).await,
-            None => Ok(()),
+        if let Some(device) = alice {
+            self.report_managed(device).await?;
+        }
+        if self.with_agents {
+            self.make_agent_token("alice", "alice-laptop").await?;
+            self.make_agent_token("bob", "bob-laptop").await?;
+        }
+        Ok(())
+    }
+
+    /// Lets the agent of a laptop enrol on the device that there is, unless it did.
+    async fn make_agent_token(&self, login: &str, name: &str) -> Result<()> {
+        let enrolled = self.folder.join("agents").join(name).join("agent.json").exists();
+        let snapshot = self.world.directory.snapshot();
+        let Some(device) = snapshot.devices_named(name).next().filter(|_| !enrolled) else {
+            return Ok(());
+        };
+        let secret = Secret::enrollment(rand::random());
+        let token = NewEnrollmentToken {
+            device: Some(device.id),
+            ..self.token(self.user_id(login)?, secret.hash())
+        };
+        self.submit(Command::CreateEnrollmentToken(token), Vec::new()).await?;
+        private_file::write(&token_file(self.folder, name), secret.reveal())?;
+        Ok(())
+    }
+
+    fn token(&self, user: UserId, secret: SecretHash) -> NewEnrollmentToken {
+        NewEnrollmentToken {
+            id: EnrollmentTokenId::from_random(rand::random()),
+            secret,
+            user,
+            device: None,
+            origin: TokenOrigin::Admin,
+            factors: Default::default(),
+            proofs: Vec::new(),
+            bound_to: None,
+            ends: self.now().plus(Duration::from_secs(60)),
         }
     }
 
@@ -186,16 +232,7 @@ impl Maker<'_> {
         let user = self.user_id(login)?;
         let secret = Secret::enrollment(rand::random()).hash();
         let now = self.now();
-        let token = NewEnrollmentToken {
-            id: EnrollmentTokenId::from_random(rand::random()),
-            secret,
-            user,
-            device: None,
-            origin: TokenOrigin::Admin,
-            factors: Default::default(),
-            bound_to: None,
-            ends: now.plus(Duration::from_secs(60)),
-        };
+        let token = self.token(user, secret);
         self.submit(Command::CreateEnrollmentToken(token), Vec::new()).await?;
         let device = DeviceId::from_random(rand::random());
         let key = KeyPair::generate()?;

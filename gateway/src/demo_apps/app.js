@@ -1,4 +1,4 @@
-// Shows whether an event stream and a WebSocket through the gateway are open.
+// Shows whether an event stream and a WebSocket through the gateway are open, and renews the device's proof.
 "use strict";
 
 const element = (id) => document.getElementById(id);
@@ -24,4 +24,23 @@ socket.onclose = (event) => show("socket-state", "closed", `closed (${event.code
 element("socket-form").addEventListener("submit", (event) => {
   event.preventDefault();
   if (socket.readyState === WebSocket.OPEN) socket.send(element("socket-text").value);
+});
+
+// Behind the gateway there is a script that renews; without one, this page has nothing to renew.
+element("proof-form").addEventListener("submit", async (event) => {
+  event.preventDefault();
+  const { latchkey } = window;
+  if (!latchkey) return show("proof-state", "closed", "no gateway in front offers to renew");
+  show("proof-state", "", "one moment");
+  try {
+    if (event.submitter?.name === "ask") {
+      const response = await latchkey.fetch(location.href, { headers: { accept: "application/json" } });
+      show("proof-state", response.ok ? "open" : "closed", `asked again: ${response.status}`);
+    } else {
+      await latchkey.renew();
+      show("proof-state", "open", `renewed at ${new Date().toLocaleTimeString()}`);
+    }
+  } catch (error) {
+    show("proof-state", "closed", `not renewed: ${error.message} (${error.code ?? error.name})`);
+  }
 });

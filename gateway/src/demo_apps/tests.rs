@@ -77,7 +77,7 @@ async fn a_browser_gets_a_page_in_which_nothing_received_is_markup() {
     assert!(page.contains("&#60;b&#62;alice"));
     assert!(page.contains("/?a&#38;lt;b"));
     assert!(!page.contains("<b>"));
-    assert_eq!(page.matches("<script").count(), 1);
+    assert_eq!(page.matches("<script").count(), 2);
 }
 
 #[test]

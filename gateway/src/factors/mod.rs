@@ -1,5 +1,6 @@
 //! How does a person prove who they are with what they know or hold, and how is guessing kept slow?
 
+pub(crate) mod failures;
 pub(crate) mod hasher;
 pub(crate) mod password;
 pub(crate) mod throttle;

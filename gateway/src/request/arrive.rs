@@ -12,6 +12,7 @@ use super::denial::{Ambiguity, Denial};
 use super::target;
 use crate::config::{Host, PathOptions, Spelling};
 use crate::front::Connection;
+use crate::sessions::Grip;
 use crate::setup::{Served, Setup};
 
 /// A request that can be read in one way only. The same values are routed, judged, logged and forwarded.
@@ -46,6 +47,17 @@ pub(crate) struct Arrived {
     pub(crate) action: Action,
     /// The assertion in its head, once it was verified.
     pub(crate) presented: Option<Presented>,
+    /// What its session cookie stands for.
+    pub(crate) session: Option<Arc<Grip>>,
+    /// The path and query as received.
+    pub(crate) target: String,
+}
+
+impl Arrived {
+    /// Whether it is for the gateway itself although it came to an application's host.
+    pub(crate) fn is_reserved(&self) -> bool {
+        self.path.starts_with(RESERVED)
+    }
 }
 
 /// Who answers a request.
@@ -161,6 +173,8 @@ impl Arrival<'_> {
             browser,
             action,
             presented: None,
+            session: None,
+            target: String::from_utf8_lossy(target).into_owned(),
         })
     }
 
@@ -271,6 +285,9 @@ fn accepts(head: &RequestHeader, media_type: &str) -> bool {
             named.eq_ignore_ascii_case(media_type)
         })
 }
+
+/// What on an application's host is the gateway's own.
+const RESERVED: &str = "/.latchkey/";
 
 /// Fetch Metadata: who initiated the request.
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");

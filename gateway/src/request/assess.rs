@@ -6,14 +6,20 @@ use std::time::Duration;
 
 use device_checks::{DeviceSignals, KeyType};
 use directory::{
-    AuthenticatorKind, DeviceId, EnrollmentId, EnrollmentState, Method, Revision, Snapshot, Timestamp, User, UserId,
+    AuthenticatorKind, Device, DeviceId, Enrollment, EnrollmentId, EnrollmentState, Method, Revision, Snapshot,
+    Timestamp, User, UserId,
 };
-use policies::{AccessRequest, Ages, Decider, DeviceFacts, HeldFactor, PolicyVersion, Proof, RequestFacts, UserFacts};
+use policies::{
+    AccessRequest, Action, Ages, Decider, DeviceFacts, HeldFactor, PolicyVersion, Proof, RequestFacts, SessionFacts,
+    UserFacts,
+};
 use quick_cache::sync::Cache;
 
 use super::arrive::Arrived;
-use super::identify::Identified;
+use super::decide::View;
+use super::identify::{DeviceInUse, Identified, ProvedBy};
 use super::record::Signals;
+use crate::sessions::{ages_of, shared_facts};
 use crate::setup::{Served, Setup};
 
 /// Keeps the facts of users and devices, so that a request builds only what is its own.
@@ -40,8 +46,8 @@ pub(crate) struct KnownDevice {
     pub(crate) facts: Arc<DeviceFacts>,
     /// As the decision log shows it, but for how it proved itself.
     signals: Signals,
-    mdm_at: Option<Timestamp>,
-    reported_at: Option<Timestamp>,
+    pub(crate) mdm_at: Option<Timestamp>,
+    pub(crate) reported_at: Option<Timestamp>,
     /// The first moment at which time alone changes any of it.
     pub(crate) ends: Option<Timestamp>,
 }
@@ -58,8 +64,8 @@ impl FactStore {
         }
     }
 
-    fn user(&self, directory: &Snapshot, identified: &Identified) -> Arc<UserFacts> {
-        let user = &identified.user;
+    /// A user as policies see one.
+    pub(crate) fn user(&self, directory: &Snapshot, user: &User) -> Arc<UserFacts> {
         let groups_version = directory.groups_version();
         let key = (user.id, user.version, groups_version);
         if let Some(facts) = self.users.get(&key) {
@@ -70,11 +76,12 @@ impl FactStore {
         facts
     }
 
-    fn device(&self, world: &Judged<'_>, identified: &Identified) -> Arc<KnownDevice> {
+    /// What is known of a device in use.
+    pub(crate) fn device(&self, world: &Judged<'_>, device: &Device, enrollment: &Enrollment) -> Arc<KnownDevice> {
         let key = DeviceKey {
-            device: identified.device.id,
-            version: identified.device.version,
-            enrollment: identified.enrollment.id,
+            device: device.id,
+            version: device.version,
+            enrollment: enrollment.id,
             policies: world.decider.policies().version().clone(),
             trust: world.setup.trust.generation(),
         };
@@ -83,7 +90,7 @@ impl FactStore {
         {
             return known;
         }
-        let known = Arc::new(KnownDevice::of(world, identified));
+        let known = Arc::new(KnownDevice::of(world, device, enrollment));
         self.devices.insert(key, known.clone());
         known
     }
@@ -133,14 +140,24 @@ pub(crate) struct Judged<'a> {
     pub(crate) now: Timestamp,
 }
 
+impl<'a> Judged<'a> {
+    /// The view as a whole.
+    pub(crate) fn by(view: &'a View) -> Self {
+        Self {
+            directory: &view.directory,
+            setup: &view.setup,
+            decider: &view.decider,
+            now: view.now,
+        }
+    }
+}
+
 impl KnownDevice {
-    fn of(world: &Judged<'_>, identified: &Identified) -> Self {
-        let device = &identified.device;
-        let enrollment = Some(&*identified.enrollment);
+    fn of(world: &Judged<'_>, device: &Device, enrollment: &Enrollment) -> Self {
         let known = world
             .setup
             .trust
-            .on_record(world.directory, device, enrollment, world.now);
+            .on_record(world.directory, device, Some(enrollment), world.now);
         let signals = DeviceSignals::of(&known, world.now);
         let mut facts = DeviceFacts {
             id: device.id,
@@ -189,57 +206,71 @@ pub(crate) struct Assessed {
     /// The user, for the identity passed on.
     pub(crate) user: Arc<UserFacts>,
     /// The device, for the same.
-    pub(crate) device: Arc<KnownDevice>,
+    pub(crate) device: Option<Arc<KnownDevice>>,
     /// What the decision log shows of the device.
-    pub(crate) signals: Signals,
+    pub(crate) signals: Option<Signals>,
+}
+
+/// What is to be done to an application, in Cedar's words.
+pub(crate) struct Question {
+    /// The action.
+    pub(crate) action: Action,
+    /// The HTTP request.
+    pub(crate) request: RequestFacts,
+}
+
+impl Question {
+    /// What a request to the application asks.
+    pub(crate) fn of(setup: &Setup, arrived: &Arrived) -> Self {
+        Self {
+            action: arrived.action,
+            request: request_facts(setup, arrived),
+        }
+    }
 }
 
 /// Gathers what Cedar is asked.
 pub(crate) fn assess(
     store: &FactStore,
     world: &Judged<'_>,
-    arrived: &Arrived,
+    asked: Question,
     served: &Served,
     identified: &Identified,
 ) -> Assessed {
-    let user = store.user(world.directory, identified);
-    let device = store.device(world, identified);
-    let by_certificate = identified.certificate.as_ref();
-    let ends = by_certificate.map(|certificate| certificate.not_after.plus(Duration::from_millis(1)));
+    let user = store.user(world.directory, &identified.user);
+    let in_use = identified.device.as_ref();
+    let device = in_use.map(|in_use| store.device(world, &in_use.device, &in_use.enrollment));
+    let (session, ages) = session(world.setup, identified);
+    let known = device.as_deref();
     let request = AccessRequest {
         user: user.clone(),
-        device: Some(device.facts.clone()),
-        session: None,
+        device: known.map(|known| known.facts.clone()),
+        session,
         app: served.facts.clone(),
-        action: arrived.action,
-        request: RequestFacts {
-            method: arrived.method.as_str().to_owned(),
-            host: arrived.host.clone(),
-            path: arrived.matched_path.clone(),
-            ip: arrived.connection.peer,
-            zones: zones(world.setup, arrived),
-        },
+        action: asked.action,
+        request: asked.request,
         ages: Ages {
-            device_proof: Some(proved_at(identified, world.now)),
-            mdm: device.mdm_at,
-            reported: device.reported_at,
-            ..Ages::default()
+            device_proof: in_use.map(|in_use| in_use.proved_at(world.now)),
+            mdm: known.and_then(|known| known.mdm_at),
+            reported: known.and_then(|known| known.reported_at),
+            ..ages
         },
-        proof: Some(proof(identified, &device)),
-        risk: 0,
-        authenticator_installed: None,
+        proof: in_use.zip(known).and_then(|(in_use, known)| proof(in_use, known)),
+        risk: risk(identified),
+        authenticator_installed: installed(identified),
         now: world.now,
-        fact_ends: [ends, device.ends].into_iter().flatten().min(),
+        fact_ends: [
+            in_use.and_then(DeviceInUse::certificate_ends),
+            known.and_then(|known| known.ends),
+        ]
+        .into_iter()
+        .flatten()
+        .min(),
     };
-    let signals = Signals {
-        proof: match (by_certificate, identified.asserted) {
-            (Some(_), None) => "certificate",
-            (None, Some(_)) => "assertion",
-            (Some(_), Some(_)) => "certificate+assertion",
-            (None, None) => "none",
-        },
-        ..device.signals
-    };
+    let signals = in_use.zip(known).map(|(in_use, known)| Signals {
+        proof: in_use.by.as_str(),
+        ..known.signals
+    });
     Assessed {
         request,
         user,
@@ -248,29 +279,110 @@ pub(crate) fn assess(
     }
 }
 
-/// A certificate proves the device for as long as its connection lasts, a signature at its moment.
-fn proved_at(identified: &Identified, now: Timestamp) -> Timestamp {
-    match (&identified.certificate, identified.asserted) {
-        (None, Some(asserted)) => asserted.at,
-        _ => now,
+/// The request as policies see it.
+pub(crate) fn request_facts(setup: &Setup, arrived: &Arrived) -> RequestFacts {
+    RequestFacts {
+        method: arrived.method.as_str().to_owned(),
+        host: arrived.host.clone(),
+        path: arrived.matched_path.clone(),
+        ip: arrived.connection.peer,
+        zones: zones(setup, arrived),
     }
 }
 
-/// How the device proved itself with this request. Only verification that the hardware itself enforces counts as such.
-fn proof(identified: &Identified, device: &KnownDevice) -> Proof {
-    let verification = identified.enrollment.verification.as_ref().filter(|_| {
-        identified
-            .asserted
-            .is_some_and(|asserted| asserted.key_type == KeyType::UserVerification)
-    });
+/// The session as policies see it, and since when its facts hold.
+pub(crate) fn session(setup: &Setup, identified: &Identified) -> (Option<Arc<SessionFacts>>, Ages) {
+    let standing = identified.session.as_ref();
+    let Some((in_use, generation)) = standing.and_then(|in_use| Some((in_use, in_use.generation()?))) else {
+        return (None, Ages::default());
+    };
+    let in_software = setup.config.sign_in.count_software_verification;
+    let facts = || shared_facts(&in_use.session, generation, in_software);
+    let facts = in_use.grip.facts.get_or_init(facts).clone();
+    (Some(facts), ages_of(&in_use.session, generation, in_use.grip.seen()))
+}
+
+/// How unusual the sign-in was that this rests on; nothing is unusual about a device that proves itself.
+pub(crate) fn risk(identified: &Identified) -> u8 {
+    let session = identified.session.as_ref();
+    let generation = session.and_then(|session| session.generation());
+    generation.map_or(0, |generation| generation.risk.score())
+}
+
+/// Whether an authenticator answered the browser, as far as one was looked for.
+pub(crate) fn installed(identified: &Identified) -> Option<bool> {
+    let session = identified.session.as_ref();
+    session.and_then(|session| session.generation())?.installed
+}
+
+impl DeviceInUse {
+    /// A certificate proves the device for as long as its connection lasts, a signature at its moment.
+    pub(crate) fn proved_at(&self, now: Timestamp) -> Timestamp {
+        match &self.by {
+            ProvedBy::Request {
+                certificate: None,
+                asserted: Some(asserted),
+            } => asserted.at,
+            ProvedBy::Request { .. } => now,
+            ProvedBy::Session { at } => *at,
+        }
+    }
+
+    /// From when on the certificate on the connection counts no longer.
+    fn certificate_ends(&self) -> Option<Timestamp> {
+        match &self.by {
+            ProvedBy::Request { certificate, .. } => certificate
+                .as_ref()
+                .map(|certificate| certificate.not_after.plus(Duration::from_millis(1))),
+            ProvedBy::Session { .. } => None,
+        }
+    }
+}
+
+impl ProvedBy {
+    /// The word for it in the decision log.
+    const fn as_str(&self) -> &'static str {
+        match self {
+            Self::Request {
+                certificate: Some(_),
+                asserted: None,
+            } => "certificate",
+            Self::Request {
+                certificate: None,
+                asserted: Some(_),
+            } => "assertion",
+            Self::Request {
+                certificate: Some(_),
+                asserted: Some(_),
+            } => "certificate+assertion",
+            Self::Request {
+                certificate: None,
+                asserted: None,
+            } => "none",
+            Self::Session { .. } => "session",
+        }
+    }
+}
+
+/// How the device proved itself with this very request, if it did. Only verification that the hardware itself enforces
+/// counts as such.
+fn proof(in_use: &DeviceInUse, device: &KnownDevice) -> Option<Proof> {
+    let ProvedBy::Request { certificate, asserted } = &in_use.by else {
+        return None;
+    };
+    let verification = in_use
+        .enrollment
+        .verification
+        .as_ref()
+        .filter(|_| asserted.is_some_and(|asserted| asserted.key_type == KeyType::UserVerification));
     let in_hardware = verification.is_some_and(|verification| verification.hardware && device.facts.secure_hardware);
-    Proof {
-        device: identified.device.id,
+    Some(Proof {
+        device: in_use.device.id,
         hardware: device.facts.hardware_key,
-        channel_bound: identified.certificate.is_some(),
+        channel_bound: certificate.is_some(),
         user_verified: in_hardware,
         user_verified_in_software: verification.is_some() && !in_hardware,
-    }
+    })
 }
 
 fn zones(setup: &Setup, arrived: &Arrived) -> Arc<[String]> {

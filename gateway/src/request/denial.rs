@@ -1,5 +1,6 @@
 //! Why does a request not pass? Every answer but the upstream's, with its status, its code and what to say.
 
+use directory::SessionEnd;
 use policies::{Cause, Denied};
 
 use super::target::BadTarget;
@@ -19,6 +20,12 @@ pub(crate) enum Denial {
     BodyTooLarge,
     /// Nobody signed in and no certificate was shown.
     NotSignedIn,
+    /// The session ended.
+    SessionEnded(SessionEnd),
+    /// The policies do not let the session go on.
+    SessionOver,
+    /// The device has to prove itself again; with that the policies would say yes.
+    ProofTooOld(Denied),
     /// The device was deactivated.
     DeviceDeactivated,
     /// The device is suspended.
@@ -56,6 +63,8 @@ pub(crate) enum Ambiguity {
     Origin,
     /// Its assertion: several.
     Assertion,
+    /// Its cookie of ours: several, or none that was made here.
+    Cookie,
     /// Its method: not one of upper-case letters.
     Method,
 }
@@ -70,6 +79,9 @@ impl Denial {
             Self::CrossSite => "cross-site",
             Self::BodyTooLarge => "body-too-large",
             Self::NotSignedIn => "not-signed-in",
+            Self::SessionEnded(end) => code_of_end(*end),
+            Self::SessionOver => "session-over",
+            Self::ProofTooOld(_) => "proof-too-old",
             Self::DeviceDeactivated => "device-deactivated",
             Self::DeviceSuspended => "device-suspended",
             Self::CertificateRevoked => "certificate-revoked",
@@ -97,7 +109,12 @@ impl Denial {
             Self::Misdirected => 421,
             Self::MethodRefused => 405,
             Self::BodyTooLarge => 413,
-            Self::NotSignedIn | Self::TokenRefused | Self::AssertionRefused => 401,
+            Self::NotSignedIn
+            | Self::SessionEnded(_)
+            | Self::SessionOver
+            | Self::ProofTooOld(_)
+            | Self::TokenRefused
+            | Self::AssertionRefused => 401,
             Self::CrossSite
             | Self::DeviceDeactivated
             | Self::DeviceSuspended
@@ -120,7 +137,9 @@ impl Denial {
             Self::MethodRefused => "This method is not passed on",
             Self::CrossSite => "Another site sent this request",
             Self::BodyTooLarge => "Too much at once",
-            Self::NotSignedIn => "Please sign in",
+            Self::NotSignedIn | Self::SessionOver => "Please sign in",
+            Self::SessionEnded(end) => title_of_end(*end),
+            Self::ProofTooOld(_) => "Your device has to prove itself again",
             Self::DeviceDeactivated => "This device was shut out",
             Self::DeviceSuspended => "This device is suspended",
             Self::CertificateRevoked => "This device's certificate was revoked",
@@ -143,6 +162,9 @@ impl Denial {
             Self::Ambiguous(Ambiguity::Host) => "Exactly one Host with a host name is expected.".to_owned(),
             Self::Ambiguous(Ambiguity::Origin) => "At most one Origin is expected.".to_owned(),
             Self::Ambiguous(Ambiguity::Assertion) => "At most one Device-Assertion is expected.".to_owned(),
+            Self::Ambiguous(Ambiguity::Cookie) => {
+                "At most one session cookie is expected, as it was set here. It is cleared with this answer.".to_owned()
+            }
             Self::Ambiguous(Ambiguity::Method) => "A method of upper-case letters is expected.".to_owned(),
             Self::Misdirected => {
                 "No application of this gateway answers to this name on this connection (TLS server name and Host have \
@@ -152,7 +174,12 @@ impl Denial {
             Self::MethodRefused => "TRACE is answered by no application here.".to_owned(),
             Self::CrossSite => "Requests that change something are taken from the application's own pages only.".to_owned(),
             Self::BodyTooLarge => "The body is larger than this application takes.".to_owned(),
-            Self::NotSignedIn => "Come with the certificate of an enrolled device.".to_owned(),
+            Self::NotSignedIn => {
+                "Sign in with a browser, or come with the certificate or an assertion of an enrolled device.".to_owned()
+            }
+            Self::SessionEnded(end) => detail_of_end(*end).to_owned(),
+            Self::SessionOver => "The session is too old, or was not used for too long. Sign in again.".to_owned(),
+            Self::ProofTooOld(denied) => messages(denied),
             Self::DeviceDeactivated => {
                 "An administrator deactivated this device. Nothing it presents counts until it is activated and enrolled \
                  again; ask your administrator."
@@ -175,11 +202,77 @@ impl Denial {
             Self::DeviceDeleted => "An administrator deleted this device. Remove the account and add it again.".to_owned(),
             Self::EnrollmentEnded => "Enrol this device again.".to_owned(),
             Self::UserInactive => "An administrator suspended or deactivated this account.".to_owned(),
-            Self::Policy(denied) => {
-                let messages: Vec<&str> = denied.reasons.iter().map(|reason| &*reason.message).collect();
-                messages.join(" ")
-            }
+            Self::Policy(denied) => messages(denied),
             Self::TokenRefused => "Send a valid token in Authorization: SSWS TOKEN (or Bearer TOKEN).".to_owned(),
         }
+    }
+}
+
+fn messages(denied: &Denied) -> String {
+    let messages: Vec<&str> = denied.reasons.iter().map(|reason| &*reason.message).collect();
+    messages.join(" ")
+}
+
+const fn code_of_end(end: SessionEnd) -> &'static str {
+    match end {
+        SessionEnd::DeviceDeactivated => "device-deactivated",
+        SessionEnd::DeviceSuspended => "device-suspended",
+        SessionEnd::DeviceDeleted => "device-deleted",
+        SessionEnd::AccountRemoved => "enrollment-ended",
+        SessionEnd::UserInactive => "user-inactive",
+        SessionEnd::SignedOut
+        | SessionEnd::SignedOutEverywhere
+        | SessionEnd::Replaced
+        | SessionEnd::Admin
+        | SessionEnd::FactorChanged
+        | SessionEnd::Expired
+        | SessionEnd::TooMany => "session-ended",
+    }
+}
+
+/// A few words for a heading.
+pub(crate) const fn title_of_end(end: SessionEnd) -> &'static str {
+    match end {
+        SessionEnd::DeviceDeactivated => "This device was shut out",
+        SessionEnd::DeviceSuspended => "This device is suspended",
+        SessionEnd::DeviceDeleted => "This device is not known any more",
+        SessionEnd::AccountRemoved => "This account is no longer on this device",
+        SessionEnd::UserInactive => "This account is not active",
+        SessionEnd::SignedOut | SessionEnd::SignedOutEverywhere => "You are signed out",
+        SessionEnd::Replaced
+        | SessionEnd::Admin
+        | SessionEnd::FactorChanged
+        | SessionEnd::Expired
+        | SessionEnd::TooMany => "Your session has ended",
+    }
+}
+
+/// What happened, and what helps.
+pub(crate) const fn detail_of_end(end: SessionEnd) -> &'static str {
+    match end {
+        SessionEnd::DeviceDeactivated => {
+            "An administrator deactivated the device that you signed in with, and that ended your session. The device \
+             counts for nothing until it is activated and enrolled again. You can sign in in another way."
+        }
+        SessionEnd::DeviceSuspended => {
+            "An administrator suspended the device that you signed in with, and that ended your session. The device works \
+             again as soon as the suspension is lifted. You can sign in in another way."
+        }
+        SessionEnd::DeviceDeleted => {
+            "The device that you signed in with was deleted, and that ended your session. Remove the account on it and add \
+             it again, or sign in in another way."
+        }
+        SessionEnd::AccountRemoved => {
+            "Your account was removed from the device that you signed in with, and that ended your session. Enrol the \
+             device again, or sign in in another way."
+        }
+        SessionEnd::UserInactive => "An administrator suspended or deactivated this account.",
+        SessionEnd::SignedOut => "You signed out in this browser. Sign in again to go on.",
+        SessionEnd::SignedOutEverywhere => "You signed out everywhere. Sign in again to go on.",
+        SessionEnd::Replaced => "You signed in anew in this browser.",
+        SessionEnd::Admin => "An administrator ended your session. Sign in again to go on.",
+        SessionEnd::FactorChanged => "Your password or code was changed, and that ended your session. Sign in again.",
+        SessionEnd::Expired => "The session was too old, or was not used for too long. Sign in again.",
+        SessionEnd::TooMany => "You signed in elsewhere so often that this session was ended. Sign in again.",
     }
 }

@@ -9,8 +9,9 @@ use pingora::proxy::Session;
 use policies::PolicyId;
 use serde::Serialize;
 
-use super::denial::Denial;
-use crate::pages::{Link, Message, PageReason, content_security_policy};
+use super::denial::{Ambiguity, Denial};
+use crate::cookies::Cookie;
+use crate::pages::{Link, Message, PageReason, content_security_policy, texts};
 
 /// Everything an answer needs besides the denial itself.
 pub(crate) struct Asked<'a> {
@@ -19,9 +20,19 @@ pub(crate) struct Asked<'a> {
     /// Whether a person in a browser waits for a page.
     pub(crate) browser: bool,
     /// Where a person can sign in.
-    pub(crate) sign_in: Option<&'a str>,
+    pub(crate) sign_in: Option<&'a SignInAt>,
     /// A fresh nonce for whoever signs the request anew.
     pub(crate) nonce: Option<String>,
+}
+
+/// The way to the sign-in page and back.
+pub(crate) struct SignInAt {
+    /// Its address.
+    pub(crate) url: String,
+    /// Whether a browser is sent there at once.
+    pub(crate) at_once: bool,
+    /// Cookies that the way back takes.
+    pub(crate) cookies: Vec<HeaderValue>,
 }
 
 /// A fault: ours or the upstream's, not the client's.
@@ -61,8 +72,8 @@ struct ProblemReason<'a> {
 
 /// Answers a denial: a page for a person, else `application/problem+json`.
 pub(crate) async fn deny(session: &mut Session, denial: &Denial, asked: &Asked<'_>) -> pingora::Result<()> {
-    if let (Denial::NotSignedIn, true, Some(sign_in)) = (denial, asked.browser, asked.sign_in) {
-        return redirect(session, sign_in, asked).await;
+    if let Some(sign_in) = asked.sign_in.filter(|sign_in| asked.browser && sign_in.at_once) {
+        return redirect(session, &sign_in.url, asked).await;
     }
     let detail = denial.detail();
     let answer = Answer {
@@ -72,19 +83,16 @@ pub(crate) async fn deny(session: &mut Session, denial: &Denial, asked: &Asked<'
         detail: &detail,
         denial,
     };
-    let challenge = match denial {
-        Denial::NotSignedIn => Some("Certificate realm=\"latchkey\""),
-        Denial::TokenRefused => Some("Bearer realm=\"latchkey\""),
-        Denial::AssertionRefused => Some("Device-Assertion realm=\"latchkey\""),
-        _ => None,
-    };
     let body = answer.body(asked);
     let mut head = head(answer.status, &body, asked)?;
     if *denial == Denial::MethodRefused {
         head.insert_header(header::ALLOW, "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS")?;
     }
-    if let Some(challenge) = challenge {
-        head.insert_header(header::WWW_AUTHENTICATE, challenge)?;
+    for challenge in challenges(denial, asked) {
+        head.append_header(header::WWW_AUTHENTICATE, challenge)?;
+    }
+    if *denial == Denial::Ambiguous(Ambiguity::Cookie) {
+        head.append_header(header::SET_COOKIE, Cookie::Session.clear())?;
     }
     if let (Denial::AssertionRefused, Some(nonce)) = (denial, &asked.nonce) {
         head.insert_header(NONCE_FIELD, nonce)?;
@@ -134,6 +142,23 @@ pub(crate) async fn fail(session: &mut Session, fault: Fault, asked: &Asked<'_>)
     write(session, head, body).await
 }
 
+/// What would do in place of what is missing (RFC 9110, section 11.6.1): a certificate, an assertion, a session.
+fn challenges(denial: &Denial, asked: &Asked<'_>) -> Vec<String> {
+    let named = |scheme: &str| format!("{scheme} realm=\"latchkey\"");
+    let session = |more: &str| {
+        let sign_in = asked.sign_in.map(|sign_in| format!(", sign_in=\"{}\"", sign_in.url));
+        format!("{}{more}{}", named("Session"), sign_in.unwrap_or_default())
+    };
+    match denial {
+        Denial::NotSignedIn => vec![named("Certificate"), named("Device-Assertion"), session("")],
+        Denial::SessionEnded(_) | Denial::SessionOver => vec![session(&format!(", error=\"{}\"", denial.code()))],
+        Denial::ProofTooOld(_) => vec![session(&format!(", error=\"{}\", renew=\"{RENEW}\"", denial.code()))],
+        Denial::TokenRefused => vec![named("Bearer")],
+        Denial::AssertionRefused => vec![named("Device-Assertion")],
+        _ => Vec::new(),
+    }
+}
+
 struct Answer<'a> {
     status: u16,
     code: &'static str,
@@ -153,7 +178,7 @@ impl Answer<'_> {
 
     fn page(&self, asked: &Asked<'_>) -> Bytes {
         let reasons: Vec<PageReason<'_>> = match self.denial {
-            Denial::Policy(denied) => denied.reasons.iter().map(page_reason).collect(),
+            Denial::Policy(denied) | Denial::ProofTooOld(denied) => denied.reasons.iter().map(page_reason).collect(),
             _ => Vec::new(),
         };
         let offers_sign_in = matches!(
@@ -163,9 +188,12 @@ impl Answer<'_> {
                 | Denial::CertificateRevoked
                 | Denial::CertificateUnknown
                 | Denial::CertificateExpired
+                | Denial::SessionEnded(_)
+                | Denial::SessionOver
+                | Denial::ProofTooOld(_)
         );
-        let link = asked.sign_in.filter(|_| offers_sign_in).map(|href| Link {
-            href,
+        let link = asked.sign_in.filter(|_| offers_sign_in).map(|sign_in| Link {
+            href: &sign_in.url,
             text: "Other ways to sign in",
         });
         // The reasons say it all; the detail would say it again.
@@ -185,17 +213,18 @@ impl Answer<'_> {
 
     fn problem(&self, asked: &Asked<'_>) -> Bytes {
         let reasons = match self.denial {
-            Denial::Policy(denied) => denied.reasons.iter().map(problem_reason).collect(),
+            Denial::Policy(denied) | Denial::ProofTooOld(denied) => denied.reasons.iter().map(problem_reason).collect(),
             _ => Vec::new(),
         };
         problem(self.status, self.code, self.title, self.detail, reasons, asked)
     }
 }
 
-fn page_reason(reason: &policies::Reason) -> PageReason<'_> {
+/// A reason, for a person.
+pub(crate) fn page_reason(reason: &policies::Reason) -> PageReason<'_> {
     PageReason {
         message: &reason.message,
-        help: reason.advice.as_deref().map(help),
+        help: reason.advice.as_deref().map(|advice| texts::help(advice).to_owned()),
         policy: reason.policy.as_ref().map(PolicyId::as_str).unwrap_or_default(),
     }
 }
@@ -206,22 +235,6 @@ fn problem_reason(reason: &policies::Reason) -> ProblemReason<'_> {
         message: &reason.message,
         advice: reason.advice.as_deref(),
     }
-}
-
-/// What an advice word means to a person.
-fn help(advice: &str) -> String {
-    let known = match advice {
-        "become-managed" => "Use a device that your company manages, or have this one enrolled in management.",
-        "register-device" => "Enrol this device first.",
-        "prove-device" => "Reload the page: your device then proves itself again.",
-        "enroll-hardware-key" => "Enrol a device whose key lives in its TPM or secure enclave.",
-        "sign-in-device" => "Sign in with your device.",
-        "sign-in-device-uv" => "Sign in with your device and confirm with PIN or fingerprint.",
-        "sign-in-second-factor" => "Sign in with a second factor.",
-        "contact-admin" => "Your administrator can help.",
-        other => other,
-    };
-    known.to_owned()
 }
 
 fn problem(
@@ -264,6 +277,9 @@ fn head(status: u16, body: &Bytes, asked: &Asked<'_>) -> pingora::Result<Respons
     head.insert_header(header::CONTENT_SECURITY_POLICY, content_security_policy())?;
     head.insert_header(header::REFERRER_POLICY, "no-referrer")?;
     head.insert_header("x-request-id", asked.request_id)?;
+    for cookie in asked.sign_in.iter().flat_map(|sign_in| &sign_in.cookies) {
+        head.append_header(header::SET_COOKIE, cookie.clone())?;
+    }
     Ok(head)
 }
 
@@ -301,6 +317,9 @@ async fn discard(session: &mut Session) -> pingora::Result<()> {
     }
     Ok(())
 }
+
+/// Where a script on the application's page renews the device's proof.
+pub(crate) const RENEW: &str = "/.latchkey/renew";
 
 const UNREAD: std::time::Duration = std::time::Duration::from_secs(1);
 const UNREAD_BYTES: usize = 64 * 1024;

@@ -25,8 +25,8 @@ pub(crate) struct Identities {
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 struct IdentityKey {
     user: (UserId, Revision),
-    device: (DeviceId, Revision),
-    claimed: DeviceClaims,
+    device: Option<(DeviceId, Revision)>,
+    claimed: Option<DeviceClaims>,
     /// Stands for the application, the issuer and the lifetime: it is another one after every load.
     pool: u64,
 }
@@ -36,7 +36,7 @@ struct Identity {
     user: HeaderValue,
     email: HeaderValue,
     groups: HeaderValue,
-    device: HeaderValue,
+    device: Option<HeaderValue>,
     assertion: HeaderValue,
     renewed: Timestamp,
 }
@@ -52,7 +52,8 @@ struct Claims<'a> {
     login: &'a str,
     email: &'a str,
     groups: Vec<&'a str>,
-    device: DeviceClaims,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    device: Option<DeviceClaims>,
 }
 
 /// What the assertion says of the device: what policies saw of it.
@@ -106,11 +107,12 @@ impl Identities {
     }
 
     fn identity(&self, granted: &Granted, issuing: &Issuing<'_>) -> Result<Arc<Identity>, IdentityError> {
-        let (user, device) = (&granted.assessed.user, &granted.assessed.device.facts);
+        let user = &granted.assessed.user;
+        let device = granted.assessed.device.as_ref().map(|known| &known.facts);
         let key = IdentityKey {
             user: (user.id, user.version),
-            device: (device.id, device.version),
-            claimed: DeviceClaims::of(device),
+            device: device.map(|device| (device.id, device.version)),
+            claimed: device.map(|device| DeviceClaims::of(device)),
             pool: issuing.pool,
         };
         if let Some(identity) = self.kept.get(&key)
@@ -125,10 +127,11 @@ impl Identities {
 
     fn make(&self, granted: &Granted, issuing: &Issuing<'_>) -> Result<Identity, IdentityError> {
         let user = &granted.identified.user;
-        let device = &granted.assessed.device.facts;
+        let known = granted.assessed.device.as_ref();
+        let device = known.map(|known| &known.facts);
         let groups: Vec<&str> = granted.assessed.user.groups.iter().map(String::as_str).collect();
         // What is said of the device holds no longer than the facts that it rests on.
-        let facts_end = granted.assessed.device.ends;
+        let facts_end = known.and_then(|known| known.ends);
         let at_most = |moment: Timestamp| facts_end.map_or(moment, |ends| ends.min(moment));
         let ends = at_most(issuing.now.plus(issuing.lifetime));
         let claims = Claims {
@@ -140,14 +143,14 @@ impl Identities {
             login: &user.login,
             email: &user.email,
             groups: groups.clone(),
-            device: DeviceClaims::of(device),
+            device: device.map(|device| DeviceClaims::of(device)),
         };
         let assertion = self.signer.sign(&claims).map_err(IdentityError::Claims)?;
         Ok(Identity {
             user: fitting("login", &user.login)?,
             email: fitting("email", &user.email)?,
             groups: fitting("groups", &groups.join(","))?,
-            device: fitting("device", device.id.as_str())?,
+            device: device.map(|device| fitting("device", device.id.as_str())).transpose()?,
             assertion: fitting("assertion", &assertion)?,
             renewed: at_most(issuing.now.plus(issuing.lifetime / 2)),
         })
@@ -191,7 +194,9 @@ pub(crate) fn prepare(
         set(head, X_LATCHKEY_USER, identity.user.clone());
         set(head, X_LATCHKEY_EMAIL, identity.email.clone());
         set(head, X_LATCHKEY_GROUPS, identity.groups.clone());
-        set(head, X_LATCHKEY_DEVICE, identity.device.clone());
+        if let Some(device) = &identity.device {
+            set(head, X_LATCHKEY_DEVICE, device.clone());
+        }
         set(head, X_LATCHKEY_ASSERTION, identity.assertion.clone());
     }
     Ok(())

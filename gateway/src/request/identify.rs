@@ -1,28 +1,84 @@
 //! Who asks, on which device, and how is each known?
+//!
+//! Credentials are never composed: a session names the user, and what a device shows beside it adds the device alone, and
+//! only where that is this user's own.
 
 use std::sync::Arc;
 
 use device_checks::{KeyType, LeafCertificate};
 use directory::{
-    Certificate, CertificateState, Device, DeviceState, Enrollment, EnrollmentId, EnrollmentState, Snapshot, Timestamp,
-    User, UserStatus,
+    Basis, Certificate, CertificateState, Device, DeviceState, Enrollment, EnrollmentId, EnrollmentState, Generation,
+    Session, SessionEnd, Snapshot, Timestamp, User, UserStatus,
 };
 
 use super::assertion::Presented;
 use super::denial::Denial;
+use crate::sessions::Grip;
 
-/// What a request shows of a device: a certificate on its connection, a signature in its head.
+/// What a request shows: a certificate on its connection, a signature in its head, a cookie.
 #[derive(Clone, Copy)]
 pub(crate) struct Shown<'a> {
     /// The certificate whose key the client proved to hold.
     pub(crate) certificate: Option<&'a LeafCertificate>,
     /// The assertion that was verified when the request came.
     pub(crate) assertion: Option<&'a Presented>,
+    /// What its cookie stands for.
+    pub(crate) session: Option<&'a Arc<Grip>>,
+}
+
+/// A user, how they are known, and the device in use as far as it is known.
+#[derive(Clone)]
+pub(crate) struct Identified {
+    /// The user; active.
+    pub(crate) user: Arc<User>,
+    /// The device; active, and enrolled for this very user.
+    pub(crate) device: Option<DeviceInUse>,
+    /// The session, where one names the user.
+    pub(crate) session: Option<SessionInUse>,
+    /// Why a device that was shown beside the session counts for nothing.
+    pub(crate) dropped: Option<Denial>,
+}
+
+/// A device that is known to be the one in use.
+#[derive(Debug, Clone)]
+pub(crate) struct DeviceInUse {
+    /// The device; active.
+    pub(crate) device: Arc<Device>,
+    /// The enrolment that joins it and the user; active.
+    pub(crate) enrollment: Arc<Enrollment>,
+    /// How it proved itself.
+    pub(crate) by: ProvedBy,
+}
+
+/// How a device proved itself.
+#[derive(Debug, Clone)]
+pub(crate) enum ProvedBy {
+    /// With this very request: by the certificate on its connection, a signature, or both.
+    Request {
+        /// The certificate; live.
+        certificate: Option<Arc<Certificate>>,
+        /// The signature.
+        asserted: Option<Asserted>,
+    },
+    /// In the sign-in, step-up or renewal that made this generation of the session.
+    Session {
+        /// When.
+        at: Timestamp,
+    },
+}
+
+/// A session, by the generation that the request's cookie stands for.
+#[derive(Clone)]
+pub(crate) struct SessionInUse {
+    /// The cookie.
+    pub(crate) grip: Arc<Grip>,
+    /// The session; live.
+    pub(crate) session: Arc<Session>,
 }
 
 /// A user and the device that proved itself for this very user.
 #[derive(Debug, Clone)]
-pub(crate) struct Identified {
+pub(crate) struct DeviceIdentity {
     /// The user; active.
     pub(crate) user: Arc<User>,
     /// The device; active.
@@ -57,8 +113,7 @@ pub(crate) struct Unidentified {
     enrollment: Option<EnrollmentId>,
 }
 
-/// Names the user and the device by what the request shows of it. Credentials are never composed: where two are shown they
-/// are of one enrolment, or nobody is named.
+/// Names the user and the device by what the request shows.
 ///
 /// # Errors
 /// If nothing is shown, or none of it counts any longer: then Cedar is not asked.
@@ -67,8 +122,60 @@ pub(crate) fn identify(
     directory: &Snapshot,
     now: Timestamp,
 ) -> Result<Identified, Box<Unidentified>> {
-    let by_certificate = shown.certificate.map(|leaf| by_certificate(leaf, directory, now));
-    let by_assertion = shown.assertion.map(|presented| by_assertion(presented, directory));
+    let by_device = (shown.certificate.is_some() || shown.assertion.is_some())
+        .then(|| identify_device(shown.certificate, shown.assertion, directory, now));
+    let by_session = shown.session.map(|grip| SessionInUse::of(grip, directory));
+    match (by_session, by_device) {
+        (None, None) => Err(Unidentified::nobody(Denial::NotSignedIn)),
+        (None | Some(Err(_)), Some(device)) => device.map(Identified::by_device),
+        (Some(Err(ended)), None) => Err(ended),
+        (Some(Ok((session, user))), None) => Ok(Identified {
+            device: session.device(directory),
+            user,
+            session: Some(session),
+            dropped: None,
+        }),
+        (Some(Ok((session, user))), Some(device)) => beside(session, user, device, directory),
+    }
+}
+
+/// A session, and what a device shows beside it. It names the user whatever that is; the device counts if it is the
+/// session's own, or the session has none and it is this user's.
+fn beside(
+    session: SessionInUse,
+    user: Arc<User>,
+    device: Result<DeviceIdentity, Box<Unidentified>>,
+    directory: &Snapshot,
+) -> Result<Identified, Box<Unidentified>> {
+    let (device, dropped) = match device {
+        Err(unidentified) if unidentified.denial == Denial::CredentialsDisagree => return Err(unidentified),
+        Err(unidentified) => (None, Some(unidentified.denial)),
+        Ok(identity) if identity.user.id != user.id || !session.agrees(&identity, directory) => {
+            (None, Some(Denial::CredentialsDisagree))
+        }
+        Ok(identity) => (Some(DeviceInUse::from(identity)), None),
+    };
+    Ok(Identified {
+        user,
+        device,
+        session: Some(session),
+        dropped,
+    })
+}
+
+/// Names the user and the device by what a device shows. Where two credentials are shown they are of one enrolment, or nobody
+/// is named.
+///
+/// # Errors
+/// If nothing is shown, or none of it counts any longer.
+pub(crate) fn identify_device(
+    certificate: Option<&LeafCertificate>,
+    assertion: Option<&Presented>,
+    directory: &Snapshot,
+    now: Timestamp,
+) -> Result<DeviceIdentity, Box<Unidentified>> {
+    let by_certificate = certificate.map(|leaf| by_certificate(leaf, directory, now));
+    let by_assertion = assertion.map(|presented| by_assertion(presented, directory));
     match (by_certificate, by_assertion) {
         (None, None) => Err(Unidentified::nobody(Denial::NotSignedIn)),
         (Some(one), None) | (None, Some(one)) => one,
@@ -78,11 +185,11 @@ pub(crate) fn identify(
 
 /// A credential that counts no longer is dropped, unless it is of another enrolment than the one beside it.
 fn together(
-    certificate: Result<Identified, Box<Unidentified>>,
-    assertion: Result<Identified, Box<Unidentified>>,
-) -> Result<Identified, Box<Unidentified>> {
-    let of = |one: &Result<Identified, Box<Unidentified>>| match one {
-        Ok(identified) => Some(identified.enrollment.id),
+    certificate: Result<DeviceIdentity, Box<Unidentified>>,
+    assertion: Result<DeviceIdentity, Box<Unidentified>>,
+) -> Result<DeviceIdentity, Box<Unidentified>> {
+    let of = |one: &Result<DeviceIdentity, Box<Unidentified>>| match one {
+        Ok(identity) => Some(identity.enrollment.id),
         Err(unidentified) => unidentified.enrollment,
     };
     let agree = match (of(&certificate), of(&assertion)) {
@@ -94,7 +201,7 @@ fn together(
         return Err(Unidentified::nobody(Denial::CredentialsDisagree));
     }
     match (certificate, assertion) {
-        (Ok(certificate), Ok(assertion)) => Ok(Identified {
+        (Ok(certificate), Ok(assertion)) => Ok(DeviceIdentity {
             asserted: assertion.asserted,
             ..certificate
         }),
@@ -108,7 +215,7 @@ fn by_certificate(
     shown: &LeafCertificate,
     directory: &Snapshot,
     now: Timestamp,
-) -> Result<Identified, Box<Unidentified>> {
+) -> Result<DeviceIdentity, Box<Unidentified>> {
     let certificate = directory
         .certificate(&shown.fingerprint)
         .ok_or_else(|| Unidentified::nobody(Denial::CertificateUnknown))?;
@@ -122,7 +229,7 @@ fn by_certificate(
         .and_then(|()| check_certificate(certificate, now))
         .and_then(|()| check_enrollment(enrollment, Denial::CertificateRevoked))
         .map_err(|denial| account.refused(denial))?;
-    Ok(Identified {
+    Ok(DeviceIdentity {
         user: account.active_user()?.clone(),
         device: device.clone(),
         enrollment: enrollment.clone(),
@@ -132,7 +239,7 @@ fn by_certificate(
 }
 
 /// The key has signed; whether it still counts is judged now, and again for as long as the request lives.
-fn by_assertion(presented: &Presented, directory: &Snapshot) -> Result<Identified, Box<Unidentified>> {
+fn by_assertion(presented: &Presented, directory: &Snapshot) -> Result<DeviceIdentity, Box<Unidentified>> {
     let account = Account::of(presented.assertion.enrollment(), directory);
     let (Some(device), Some(enrollment)) = (account.device, account.enrollment) else {
         return Err(account.refused(Denial::DeviceDeleted));
@@ -143,7 +250,7 @@ fn by_assertion(presented: &Presented, directory: &Snapshot) -> Result<Identifie
     if !presented.is_by(enrollment) {
         return Err(account.refused(Denial::EnrollmentEnded));
     }
-    Ok(Identified {
+    Ok(DeviceIdentity {
         user: account.active_user()?.clone(),
         device: device.clone(),
         enrollment: enrollment.clone(),
@@ -153,6 +260,85 @@ fn by_assertion(presented: &Presented, directory: &Snapshot) -> Result<Identifie
             at: presented.at,
         }),
     })
+}
+
+impl Identified {
+    fn by_device(identity: DeviceIdentity) -> Self {
+        Self {
+            user: identity.user.clone(),
+            device: Some(identity.into()),
+            session: None,
+            dropped: None,
+        }
+    }
+}
+
+impl From<DeviceIdentity> for DeviceInUse {
+    fn from(identity: DeviceIdentity) -> Self {
+        Self {
+            device: identity.device,
+            enrollment: identity.enrollment,
+            by: ProvedBy::Request {
+                certificate: identity.certificate,
+                asserted: identity.asserted,
+            },
+        }
+    }
+}
+
+impl SessionInUse {
+    /// The session that a cookie stands for, and its user, while it has its ground.
+    fn of(grip: &Arc<Grip>, directory: &Snapshot) -> Result<(Self, Arc<User>), Box<Unidentified>> {
+        let session = grip.session();
+        let user = directory.user(session.user).cloned();
+        let ended = |end| {
+            Box::new(Unidentified {
+                denial: Denial::SessionEnded(end),
+                device: None,
+                user: user.clone(),
+                enrollment: None,
+            })
+        };
+        if let Some(end) = session.end(directory) {
+            return Err(ended(end));
+        }
+        if session.generation(grip.generation()).is_none() {
+            return Err(ended(SessionEnd::Replaced));
+        }
+        let user = user.clone().ok_or_else(|| ended(SessionEnd::UserInactive))?;
+        let grip = grip.clone();
+        Ok((Self { grip, session }, user))
+    }
+
+    /// What had been proved when the cookie was made.
+    pub(crate) fn generation(&self) -> Option<&Generation> {
+        self.session.generation(self.grip.generation())
+    }
+
+    /// The device that proved itself for this generation, while that counts.
+    fn device(&self, directory: &Snapshot) -> Option<DeviceInUse> {
+        let proof = self.generation()?.device?;
+        let (enrollment, device) = proof.counting(directory)?;
+        (enrollment.user == self.session.user).then(|| DeviceInUse {
+            device: device.clone(),
+            enrollment: enrollment.clone(),
+            by: ProvedBy::Session { at: proof.at },
+        })
+    }
+
+    /// Whether what a device shows is of the same device as whatever the session knows of one.
+    fn agrees(&self, identity: &DeviceIdentity, directory: &Snapshot) -> bool {
+        let Some(generation) = self.generation() else {
+            return false;
+        };
+        let proved = generation.device.and_then(|proof| proof.counting(directory));
+        let proved = proved.map(|(_, device)| device.id);
+        let signed_in = generation.proofs.iter().filter_map(|proof| match proof.basis {
+            Basis::Enrollment { device, .. } => Some(device),
+            Basis::Authenticator { .. } => None,
+        });
+        proved.into_iter().chain(signed_in).all(|id| id == identity.device.id)
+    }
 }
 
 /// What the directory has of an enrolment.

@@ -9,7 +9,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use directory::{DeviceId, Revision, Timestamp};
+use directory::{DeviceId, Revision, Risk, SessionId, Timestamp};
 use policies::PolicyId;
 use serde::Serialize;
 use tracing::error;
@@ -26,6 +26,12 @@ pub(crate) struct Record<'a> {
     pub(crate) user: Option<&'a str>,
     /// The device, once known.
     pub(crate) device: Option<DeviceId>,
+    /// The session, where one names the user.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) session: Option<SessionId>,
+    /// How unusual the sign-in was that the session rests on: the score's parts.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) risk: Option<Risk>,
     /// The application, `auth` or `admin`.
     pub(crate) app: Option<&'a str>,
     /// The request's method.
@@ -301,6 +307,8 @@ mod tests {
             request_id: "r1",
             user: Some("alice"),
             device: None,
+            session: None,
+            risk: None,
             app: Some("wiki"),
             method: "GET",
             path,

@@ -5,7 +5,7 @@ use sqlx::sqlite::SqliteQueryResult;
 use sqlx::{AssertSqlSafe, SqliteConnection, SqlitePool};
 
 use super::sqlite::cause;
-use super::system_log;
+use super::{sessions, system_log};
 
 /// Writes all transactions of the batch, or none.
 pub(super) async fn append(pool: &SqlitePool, batch: &[Transaction]) -> Result<(), AppendError> {
@@ -19,6 +19,7 @@ pub(super) async fn append(pool: &SqlitePool, batch: &[Transaction]) -> Result<(
             let update = update.bind(der.as_slice()).bind(fingerprint.to_string());
             update.execute(&mut *sql).await.map_err(unavailable)?;
         }
+        sessions::write(&mut sql, transaction).await.map_err(unavailable)?;
         if !transaction.writes.is_empty() {
             write_change(&mut sql, transaction).await?;
         }

@@ -8,13 +8,14 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use directory::{
-    Actor, AppendError, Command, Event, EventQuery, Fingerprint, LoadError, QueryError, Refused, Snapshot, Store,
-    Timestamp, Touched,
+    Actor, AppendError, Command, Event, EventQuery, Fingerprint, LoadError, QueryError, Refused, SessionCommand,
+    Snapshot, Store, Timestamp, Touched,
 };
 use tokio::sync::{broadcast, mpsc, oneshot};
 
 use super::sqlite::{BadDatabase, SqliteStore};
 use super::writer::Writer;
+use crate::sessions::SessionTable;
 
 /// Tells the time.
 pub(crate) type Now = Arc<dyn Fn() -> Timestamp + Send + Sync>;
@@ -22,6 +23,7 @@ pub(crate) type Now = Arc<dyn Fn() -> Timestamp + Send + Sync>;
 /// Users, devices and what belongs to them: read from a snapshot, changed by commands.
 pub(crate) struct Directory {
     published: Arc<Published>,
+    sessions: Arc<SessionTable>,
     commands: mpsc::Sender<Submission>,
     store: Arc<SqliteStore>,
     /// The writer's thread; it ends when the last sender of commands does.
@@ -80,9 +82,15 @@ pub(crate) enum OpenError {
     Ended,
 }
 
+/// What is asked for: of the directory, or of sessions alone.
+pub(super) enum Wish {
+    Directory(Command),
+    Sessions(SessionCommand),
+}
+
 /// A command on its way to the writer.
 pub(super) struct Submission {
-    pub(super) command: Command,
+    pub(super) wish: Wish,
     pub(super) actor: Actor,
     pub(super) certificates_der: Vec<(Fingerprint, Vec<u8>)>,
     pub(super) answer: oneshot::Sender<Result<Accepted, SubmitError>>,
@@ -110,14 +118,14 @@ impl Directory {
         let path = path.to_owned();
         let run = move || {
             runtime.block_on(async move {
-                let started = start(&path).await.map(|(store, published)| {
-                    let writer = Writer::new(store.clone(), published.clone(), now);
-                    (store, published, writer)
+                let started = start(&path).await.map(|(store, published, sessions)| {
+                    let writer = Writer::new(store.clone(), published.clone(), sessions.clone(), now);
+                    (store, published, sessions, writer)
                 });
                 match started {
-                    Ok((store, published, writer)) => {
+                    Ok((store, published, sessions, writer)) => {
                         let closing = store.clone();
-                        if ready.send(Ok((store, published))).is_ok() {
+                        if ready.send(Ok((store, published, sessions))).is_ok() {
                             writer.run(queue).await;
                         }
                         closing.close().await;
@@ -130,9 +138,10 @@ impl Directory {
             .name("directory".to_owned())
             .spawn(run)
             .map_err(OpenError::Thread)?;
-        let (store, published) = opened.recv().map_err(|_| OpenError::Ended)??;
+        let (store, published, sessions) = opened.recv().map_err(|_| OpenError::Ended)??;
         Ok(Self {
             published,
+            sessions,
             commands,
             store,
             _writer: writer,
@@ -142,6 +151,11 @@ impl Directory {
     /// The directory as it is now.
     pub(crate) fn snapshot(&self) -> Arc<Snapshot> {
         self.published.snapshot()
+    }
+
+    /// The sessions there are.
+    pub(crate) fn sessions(&self) -> &Arc<SessionTable> {
+        &self.sessions
     }
 
     /// Hears of every change from now on, after it was published.
@@ -160,9 +174,27 @@ impl Directory {
         actor: Actor,
         certificates_der: Vec<(Fingerprint, Vec<u8>)>,
     ) -> Result<Accepted, SubmitError> {
+        self.ask(Wish::Directory(command), actor, certificates_der).await
+    }
+
+    /// Carries out a command about sessions: when this answers, it is durable, and every request from now on sees it.
+    ///
+    /// # Errors
+    ///
+    /// As [`Directory::submit`].
+    pub(crate) async fn submit_session(&self, command: SessionCommand, actor: Actor) -> Result<Accepted, SubmitError> {
+        self.ask(Wish::Sessions(command), actor, Vec::new()).await
+    }
+
+    async fn ask(
+        &self,
+        wish: Wish,
+        actor: Actor,
+        certificates_der: Vec<(Fingerprint, Vec<u8>)>,
+    ) -> Result<Accepted, SubmitError> {
         let (answer, answered) = oneshot::channel();
         let submission = Submission {
-            command,
+            wish,
             actor,
             certificates_der,
             answer,
@@ -179,6 +211,19 @@ impl Directory {
         answered
             .await
             .unwrap_or(Err(SubmitError::Unavailable(Unavailable::Stopped)))
+    }
+
+    /// Writes down when sessions were used, and forgets those that ended long ago.
+    ///
+    /// # Errors
+    ///
+    /// The store fails; nothing is lost but these times.
+    pub(crate) async fn keep_sessions(&self, now: Timestamp) -> Result<(), sqlx::Error> {
+        self.store.write_seen(&self.sessions.take_seen()).await?;
+        self.sessions.forget_ended(now);
+        self.store
+            .forget_sessions(now.minus(ENDED_KEPT), now.minus(PLACES_KEPT))
+            .await
     }
 
     /// Reads the System Log.
@@ -217,6 +262,11 @@ impl Published {
         self.current.load_full()
     }
 
+    /// Tells whoever follows that something was taken from these users' sessions.
+    pub(super) fn tell(&self, touched: Touched) {
+        let _ = self.news.send(Arc::new(touched));
+    }
+
     /// Lets every request see the snapshot, then tells whoever follows what changed.
     pub(super) fn publish(&self, snapshot: Arc<Snapshot>, touched: Touched) {
         self.current.store(snapshot);
@@ -225,12 +275,19 @@ impl Published {
     }
 }
 
-async fn start(path: &Path) -> Result<(Arc<SqliteStore>, Arc<Published>), OpenError> {
+type Started = (Arc<SqliteStore>, Arc<Published>, Arc<SessionTable>);
+
+async fn start(path: &Path) -> Result<Started, OpenError> {
     let store = SqliteStore::open(path).await?;
     let snapshot = store.load().await?;
-    Ok((Arc::new(store), Arc::new(Published::new(snapshot))))
+    let sessions = SessionTable::new(store.load_sessions().await?);
+    Ok((Arc::new(store), Arc::new(Published::new(snapshot)), Arc::new(sessions)))
 }
 
+/// For how long the store keeps a session that ended.
+const ENDED_KEPT: Duration = Duration::from_hours(7 * 24);
+/// For how long a place is known that a user does not come from any more.
+const PLACES_KEPT: Duration = Duration::from_hours(180 * 24);
 /// How many commands may wait.
 const QUEUE: usize = 1024;
 /// How long a command waits for its place among them.

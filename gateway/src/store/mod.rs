@@ -3,6 +3,7 @@
 mod append;
 mod commands;
 mod load;
+mod sessions;
 mod sqlite;
 mod system_log;
 mod writer;

@@ -11,14 +11,15 @@ use directory::{
     EnrollmentId, EnrollmentTokenId, Event, EventQuery, Fingerprint, GroupId, Hardware, HardwareId, InstanceId,
     KeyStore, KeyThumbprint, LoadError, ManagementAnswer, MdmReport, NewApiToken, NewCertificate, NewDevice,
     NewEnrollmentToken, NewGroup, NewManagementCertificate, NewUser, Order, OrganizationId, Platform, Posture,
-    Protected, PublicKey, QueryError, Revision, Scope, SecretHash, Serial, Snapshot, Store, Timestamp, TokenOrigin,
-    Transaction, UserId, Verification, VerificationMethod,
+    Protected, PublicKey, QueryError, Revision, Scope, SecretHash, Serial, Snapshot, Store, StoredSessions, Timestamp,
+    TokenOrigin, Transaction, UserId, Verification, VerificationMethod,
 };
 use tempfile::TempDir;
 use tokio::sync::oneshot;
 
-use super::commands::{Accepted, Directory, Now, Submission, SubmitError};
+use super::commands::{Accepted, Directory, Now, Submission, SubmitError, Wish};
 use super::sqlite::SqliteStore;
+use crate::sessions::SessionTable;
 
 pub(super) const START: Timestamp = Timestamp::from_secs(1_795_000_000);
 
@@ -98,6 +99,7 @@ pub(super) fn create_token(n: u128) -> Command {
         device: None,
         origin: TokenOrigin::Admin,
         factors: Default::default(),
+        proofs: Vec::new(),
         bound_to: None,
         ends: START.plus(HOUR),
     })
@@ -245,7 +247,7 @@ pub(super) fn submission(command: Command) -> (Submission, oneshot::Receiver<Res
     let (answer, answered) = oneshot::channel();
     (
         Submission {
-            command,
+            wish: Wish::Directory(command),
             actor: admin(),
             certificates_der: Vec::new(),
             answer,
@@ -295,6 +297,10 @@ impl Store for FaultyStore {
         self.store.load().await
     }
 
+    async fn load_sessions(&self) -> Result<StoredSessions, LoadError> {
+        Ok(StoredSessions::default())
+    }
+
     async fn append(&self, batch: &[Transaction]) -> Result<(), AppendError> {
         self.appends.fetch_add(1, Ordering::Relaxed);
         if self.fails(Fault::NotWritten) {
@@ -313,3 +319,8 @@ impl Store for FaultyStore {
 }
 
 pub(super) const HOUR: Duration = Duration::from_secs(3600);
+
+/// No sessions.
+pub(super) fn sessions() -> Arc<SessionTable> {
+    Arc::new(SessionTable::new(StoredSessions::default()))
+}

@@ -6,11 +6,14 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use directory::{AppendError, Cause, Event, EventQuery, LoadError, QueryError, Snapshot, Store, Transaction};
+use directory::{
+    AppendError, Cause, Event, EventQuery, LoadError, QueryError, SessionId, Snapshot, Store, StoredSessions,
+    Timestamp, Transaction,
+};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 use sqlx::{AssertSqlSafe, ConnectOptions, SqlitePool};
 
-use super::{append, load, system_log};
+use super::{append, load, sessions, system_log};
 
 /// The directory and the System Log in one SQLite file.
 #[derive(Debug)]
@@ -95,6 +98,16 @@ impl SqliteStore {
         Ok(Self { writer, readers })
     }
 
+    /// Writes down when sessions were used last.
+    pub(super) async fn write_seen(&self, seen: &[(SessionId, Timestamp)]) -> Result<(), sqlx::Error> {
+        sessions::write_seen(&self.writer, seen).await
+    }
+
+    /// Forgets sessions that ended before this, and places that nobody came from since the other.
+    pub(super) async fn forget_sessions(&self, ended: Timestamp, unseen: Timestamp) -> Result<(), sqlx::Error> {
+        sessions::forget(&self.writer, ended, unseen).await
+    }
+
     /// Ends all connections in good order.
     pub(super) async fn close(&self) {
         self.readers.close().await;
@@ -105,6 +118,10 @@ impl SqliteStore {
 impl Store for SqliteStore {
     async fn load(&self) -> Result<Snapshot, LoadError> {
         load::load(&self.readers).await
+    }
+
+    async fn load_sessions(&self) -> Result<StoredSessions, LoadError> {
+        sessions::load(&self.readers).await
     }
 
     async fn append(&self, batch: &[Transaction]) -> Result<(), AppendError> {
@@ -185,6 +202,7 @@ async fn step(pool: &SqlitePool, schema: usize, migration: &'static str) -> Resu
 const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0001_directory.sql"),
     include_str!("migrations/0002_authenticators.sql"),
+    include_str!("migrations/0003_sessions.sql"),
 ];
 /// How long a statement waits for another process's.
 const PATIENCE: Duration = Duration::from_secs(5);

@@ -3,18 +3,23 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use directory::{LoadError, Snapshot, Store, Touched, Transaction, TransactionId, Write};
+use directory::{
+    Actor, Event, LoadError, Plan, Session, SessionPlan, Snapshot, Store, Timestamp, Touched, Transaction,
+    TransactionId, Write,
+};
 use tokio::sync::mpsc::Receiver;
 use tokio::time::timeout;
 use tracing::{error, info};
 
-use super::commands::{Accepted, Now, Published, Submission, SubmitError, Unavailable};
+use super::commands::{Accepted, Now, Published, Submission, SubmitError, Unavailable, Wish};
 use crate::logs::Chain;
+use crate::sessions::{Overlay, SessionTable};
 
 /// The only one who changes the directory.
 pub(super) struct Writer<S> {
     store: Arc<S>,
     published: Arc<Published>,
+    sessions: Arc<SessionTable>,
     now: Now,
     /// Set where the store may hold something else than what is published: after it did not confirm a batch.
     in_doubt: bool,
@@ -28,10 +33,11 @@ struct Planned {
 
 impl<S: Store> Writer<S> {
     /// Begins with what is published, which is what the store holds.
-    pub(super) fn new(store: Arc<S>, published: Arc<Published>, now: Now) -> Self {
+    pub(super) fn new(store: Arc<S>, published: Arc<Published>, sessions: Arc<SessionTable>, now: Now) -> Self {
         Self {
             store,
             published,
+            sessions,
             now,
             in_doubt: false,
         }
@@ -68,11 +74,14 @@ impl<S: Store> Writer<S> {
         let mut snapshot = self.published.snapshot();
         let mut transactions = Vec::with_capacity(batch.len());
         let mut planned = Vec::with_capacity(batch.len());
+        let table = self.sessions.clone();
+        let sessions = Overlay::over(&table);
         for mut submission in batch {
-            let (transaction, outcome) = self.plan(&snapshot, &mut submission);
+            let (transaction, outcome) = self.plan(&snapshot, &sessions, &mut submission);
             if let Ok(accepted) = &outcome {
                 snapshot = accepted.snapshot.clone();
             }
+            sessions.add(&transaction.sessions);
             transactions.push(transaction);
             planned.push(Planned { submission, outcome });
         }
@@ -84,9 +93,20 @@ impl<S: Store> Writer<S> {
             .iter()
             .flat_map(|transaction| &transaction.writes)
             .map(|write| &write.change);
-        let touched = Touched::of(changes);
+        let mut touched = Touched::of(changes);
+        // What a session loses is lost before anybody hears of it; live requests of its user are judged again.
+        for transaction in &mut transactions {
+            for session in std::mem::take(&mut transaction.sessions) {
+                if !session.is_live() {
+                    touched.users.insert(session.user);
+                }
+                self.sessions.apply(session, transaction.at);
+            }
+        }
         if snapshot.revision() != self.published.snapshot().revision() {
             self.published.publish(snapshot, touched);
+        } else if !touched.users.is_empty() {
+            self.published.tell(touched);
         }
         for Planned { submission, outcome } in planned {
             // Whoever asked may be gone.
@@ -98,53 +118,52 @@ impl<S: Store> Writer<S> {
     fn plan(
         &self,
         snapshot: &Arc<Snapshot>,
+        sessions: &Overlay<'_>,
         submission: &mut Submission,
     ) -> (Transaction, Result<Accepted, SubmitError>) {
         let (at, id) = ((self.now)(), TransactionId::from_random(rand::random()));
-        let actor = submission.actor.clone();
-        let refused = Transaction {
+        let actor = &submission.actor;
+        let empty = Transaction {
             id,
             at,
-            actor,
+            actor: actor.clone(),
             revision: snapshot.revision(),
             writes: Vec::new(),
             events: Vec::new(),
+            sessions: Vec::new(),
             certificates_der: Vec::new(),
         };
-        let plan = match snapshot.plan(&submission.command, &submission.actor, id, at) {
-            Ok(plan) => plan,
-            Err(cause) => {
-                let events = vec![(*cause.event).clone()];
-                return (Transaction { events, ..refused }, Err(SubmitError::Refused(cause)));
+        let planned = match &submission.wish {
+            Wish::Directory(command) => {
+                let planned = snapshot.plan(command, actor, id, at);
+                planned.map(|plan| Planning::of_directory(snapshot, plan, sessions, (actor, id, at)))
+            }
+            Wish::Sessions(command) => {
+                let planned = snapshot.plan_session(sessions, command, actor, id, at);
+                planned.map(|planned| Planning::of_sessions(snapshot, planned))
             }
         };
-        if plan.changes.is_empty() {
-            let accepted = Accepted {
-                snapshot: snapshot.clone(),
-            };
-            return (
-                Transaction {
-                    events: plan.events,
-                    ..refused
-                },
-                Ok(accepted),
-            );
-        }
-        let revision = snapshot.revision().next();
-        let next = Arc::new(snapshot.with(revision, &plan.changes));
-        let writes = plan.changes.into_iter().map(|mut change| {
-            let expected = snapshot.version_of(&change);
-            change.stamp(revision);
-            Write { change, expected }
-        });
-        let transaction = Transaction {
-            revision,
-            writes: writes.collect(),
-            events: plan.events,
-            certificates_der: std::mem::take(&mut submission.certificates_der),
-            ..refused
+        let planning = match planned {
+            Ok(planning) => planning,
+            Err(cause) => {
+                let events = vec![(*cause.event).clone()];
+                return (Transaction { events, ..empty }, Err(SubmitError::Refused(cause)));
+            }
         };
-        (transaction, Ok(Accepted { snapshot: next }))
+        let transaction = Transaction {
+            revision: planning.snapshot.revision(),
+            writes: planning.writes,
+            events: planning.events,
+            sessions: planning.sessions,
+            certificates_der: std::mem::take(&mut submission.certificates_der),
+            ..empty
+        };
+        (
+            transaction,
+            Ok(Accepted {
+                snapshot: planning.snapshot,
+            }),
+        )
     }
 
     /// After a batch that was perhaps written: tells everybody that it is not known, then finds out.
@@ -157,7 +176,9 @@ impl<S: Store> Writer<S> {
     /// Publishes what the store holds, whatever was published: somebody else may have written too.
     async fn reload(&mut self) -> Result<(), LoadError> {
         let stored = self.store.load().await?;
+        let sessions = self.store.load_sessions().await?;
         self.in_doubt = false;
+        self.sessions.restore(sessions);
         let published = self.published.snapshot();
         info!(
             published = published.revision().0,
@@ -167,6 +188,57 @@ impl<S: Store> Writer<S> {
         let touched = everything(&published, &stored);
         self.published.publish(Arc::new(stored), touched);
         Ok(())
+    }
+}
+
+/// Everything that a command comes to.
+struct Planning {
+    snapshot: Arc<Snapshot>,
+    writes: Vec<Write>,
+    events: Vec<Event>,
+    sessions: Vec<Session>,
+}
+
+impl Planning {
+    fn of_sessions(snapshot: &Arc<Snapshot>, planned: SessionPlan) -> Self {
+        Self {
+            snapshot: snapshot.clone(),
+            writes: Vec::new(),
+            events: planned.events,
+            sessions: planned.sessions,
+        }
+    }
+
+    /// What a plan makes of the directory, and of the sessions that rested on what it changes.
+    fn of_directory(
+        before: &Arc<Snapshot>,
+        plan: Plan,
+        sessions: &Overlay<'_>,
+        by: (&Actor, TransactionId, Timestamp),
+    ) -> Self {
+        if plan.changes.is_empty() {
+            return Self {
+                snapshot: before.clone(),
+                writes: Vec::new(),
+                events: plan.events,
+                sessions: Vec::new(),
+            };
+        }
+        let revision = before.revision().next();
+        let snapshot = Arc::new(before.with(revision, &plan.changes));
+        let touched = Touched::of(&plan.changes);
+        let ended = snapshot.plan_session_ends(sessions, touched.users, by, plan.events.len());
+        let writes = plan.changes.into_iter().map(|mut change| {
+            let expected = before.version_of(&change);
+            change.stamp(revision);
+            Write { change, expected }
+        });
+        Self {
+            writes: writes.collect(),
+            events: [plan.events, ended.events].concat(),
+            sessions: ended.sessions,
+            snapshot,
+        }
     }
 }
 

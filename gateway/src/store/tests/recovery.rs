@@ -9,7 +9,7 @@ use tokio::sync::mpsc;
 use crate::store::commands::{Accepted, Published, Submission, SubmitError, Unavailable};
 use crate::store::samples::{
     Fault, FaultyStore, Place, accept, admin, all_events, clock, create_group, create_user, device, one_of_each,
-    submission, user,
+    sessions, submission, user,
 };
 use crate::store::writer::Writer;
 
@@ -140,7 +140,7 @@ async fn while_the_store_cannot_be_read_after_a_failure_commands_are_turned_away
     let faults = [Fault::WrittenInSilence, Fault::NotRead, Fault::NotRead];
     let (store, published) = begin(&place, faults).await;
     let (sender, queue) = mpsc::channel(8);
-    let writer = tokio::spawn(Writer::new(store.clone(), published.clone(), clock()).run(queue));
+    let writer = tokio::spawn(Writer::new(store.clone(), published.clone(), sessions(), clock()).run(queue));
     let send = async |command| send(&sender, command).await;
 
     let in_doubt = send(create_user(1)).await;
@@ -222,7 +222,9 @@ async fn carry_out(
         waiting.push(answered);
     }
     drop(sender);
-    Writer::new(store.clone(), published.clone(), clock()).run(queue).await;
+    Writer::new(store.clone(), published.clone(), sessions(), clock())
+        .run(queue)
+        .await;
     let mut answers = Vec::new();
     for answered in waiting {
         answers.push(answered.await.unwrap());

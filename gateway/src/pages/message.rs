@@ -1,4 +1,4 @@
-//! What does a person see who is not let through? One page, without scripts, under a strict content security policy.
+//! What does a person see who is not let through? One page that needs no other file: it is shown on every host.
 
 use std::sync::LazyLock;
 
@@ -6,6 +6,8 @@ use askama::Template;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use sha2::{Digest, Sha256};
+
+use super::assets::STYLE;
 
 /// A page that says what happened and what helps.
 #[derive(Template)]
@@ -55,20 +57,18 @@ impl<'a> Message<'a> {
             link: None,
             code: "",
             request_id,
-            css: CSS,
+            css: STYLE,
         }
     }
 }
 
-/// What the browser may do with our pages: show them, with this style and nothing else.
+/// What the browser may do with a [`Message`]: show it, with this style and nothing else.
 pub(crate) fn content_security_policy() -> &'static str {
     &CONTENT_SECURITY_POLICY
 }
 
-const CSS: &str = include_str!("../templates/page.css");
-
 static CONTENT_SECURITY_POLICY: LazyLock<String> = LazyLock::new(|| {
-    let hash = STANDARD.encode(Sha256::digest(CSS));
+    let hash = STANDARD.encode(Sha256::digest(STYLE));
     format!(
         "default-src 'none'; style-src 'sha256-{hash}'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
     )
@@ -82,5 +82,15 @@ mod tests {
     fn what_is_shown_is_escaped() {
         let page = Message::new("<b>", "a & b", "id").render().unwrap();
         assert!(!page.contains("<b>") && page.contains("a &#38; b"));
+    }
+
+    #[test]
+    fn the_style_in_the_page_is_the_one_whose_hash_the_policy_names() {
+        let page = Message::new("Title", "Detail", "id").render().unwrap();
+
+        let style = page.split_once("<style>").unwrap().1.split_once("</style>").unwrap().0;
+
+        let hash = STANDARD.encode(Sha256::digest(style));
+        assert!(content_security_policy().contains(&format!("'sha256-{hash}'")));
     }
 }

@@ -1,0 +1,208 @@
+//! What does the gateway answer on an application's own host? A code becomes the cookie of a session there; a page renews its
+//! device's proof; somebody signs out.
+
+use std::sync::Arc;
+
+use axum::extract::{Query, State};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use axum::{Extension, Router};
+use directory::{SecretHash, SessionCommand, SessionEnd};
+use http::{HeaderMap, HeaderValue, StatusCode, header};
+use serde::Deserialize;
+
+use super::page;
+use super::renewal;
+use super::transaction::Transaction;
+use crate::cookies::{Cookie, CookieSecret};
+use crate::logs::Chain;
+use crate::pages::{Link, Message};
+use crate::request::{Arrived, Denial, SignInAt, View};
+use crate::sign_in::{actor_of, nobody};
+use crate::store::SubmitError;
+use crate::world::World;
+
+/// The routes under `/.latchkey/` on every application's host.
+pub(crate) fn application_router(world: Arc<World>) -> Router {
+    Router::new()
+        .route("/.latchkey/session", get(exchange))
+        .route("/.latchkey/sign-out", get(ask_to_sign_out).post(sign_out))
+        .route("/.latchkey/renew", post(renewal::begin))
+        .route("/.latchkey/renew/finish", post(renewal::finish))
+        .route("/.latchkey/renew.js", get(renewal::script))
+        .fallback(super::not_found)
+        .with_state(world)
+}
+
+/// Where somebody who is denied can sign in, and whether a browser goes there by itself.
+pub(crate) fn way_to_sign_in(
+    world: &World,
+    view: &View,
+    arrived: &Arrived,
+    headers: &HeaderMap,
+    denial: &Denial,
+) -> Option<SignInAt> {
+    let known = Cookie::Binding.read(headers).ok().flatten();
+    let (binding, cookies) = match known {
+        Some(binding) => (binding, Vec::new()),
+        None => {
+            let new = CookieSecret::random();
+            let set = Cookie::Binding.set(&new);
+            (new, vec![set])
+        }
+    };
+    let transaction = Transaction::of(arrived, binding.hash(), view.now);
+    let sealed = transaction.seal(&world.seal).ok()?;
+    let name = arrived.site.name();
+    let navigates = arrived.browser && arrived.method == http::Method::GET && !arrived.websocket;
+    Some(SignInAt {
+        url: format!("{}/sign-in?app={name}&tx={sealed}", view.setup.auth_origin),
+        at_once: navigates && goes_by_itself(world, view, arrived, denial),
+        // A script that is denied is no reason for a cookie.
+        cookies: if navigates { cookies } else { Vec::new() },
+    })
+}
+
+/// Whether signing in, or proving more, may help: then the browser is sent there. Whom an administrator shut out gets an
+/// explanation first.
+fn goes_by_itself(world: &World, view: &View, arrived: &Arrived, denial: &Denial) -> bool {
+    match denial {
+        Denial::NotSignedIn | Denial::SessionOver | Denial::ProofTooOld(_) => !is_going_round(arrived, view),
+        Denial::SessionEnded(end) => match end {
+            SessionEnd::SignedOut
+            | SessionEnd::SignedOutEverywhere
+            | SessionEnd::Replaced
+            | SessionEnd::Expired
+            | SessionEnd::TooMany
+            | SessionEnd::FactorChanged
+            | SessionEnd::Admin => true,
+            SessionEnd::UserInactive
+            | SessionEnd::DeviceDeactivated
+            | SessionEnd::DeviceSuspended
+            | SessionEnd::DeviceDeleted
+            | SessionEnd::AccountRemoved => false,
+        },
+        Denial::Policy(_) => !is_going_round(arrived, view) && super::sign_in::more_would_help(world, view, arrived),
+        _ => false,
+    }
+}
+
+/// Whether the browser has just come from there: what did not help then does not help now.
+fn is_going_round(arrived: &Arrived, view: &View) -> bool {
+    let made = arrived.session.as_ref().map(|grip| grip.made());
+    made.is_some_and(|made| made.until(view.now).is_some_and(|age| age < JUST_NOW))
+}
+
+const JUST_NOW: std::time::Duration = std::time::Duration::from_secs(5);
+
+#[derive(Deserialize)]
+struct Code {
+    code: Option<String>,
+}
+
+/// Exchanges a code for the cookie of a session at this host.
+async fn exchange(
+    State(world): State<Arc<World>>,
+    Extension(arrived): Extension<Arc<Arrived>>,
+    Query(Code { code }): Query<Code>,
+    headers: HeaderMap,
+) -> Response {
+    let now = world.clock.now();
+    let binding = Cookie::Binding.read(&headers).ok().flatten();
+    let code = code.unwrap_or_default();
+    let taken = world
+        .under_way
+        .codes
+        .take(&code, &arrived.authority, binding.map(|binding| binding.hash()), now);
+    let exchange = match taken {
+        Ok(exchange) => exchange,
+        Err(bad) => {
+            tracing::info!(request = %arrived.id, why = %bad, "a code was refused");
+            return start_again(&arrived);
+        }
+    };
+    let known = arrived.session.as_ref();
+    let replaces = known
+        .filter(|grip| grip.session().id == exchange.session)
+        .map(|grip| grip.secret());
+    let secret = CookieSecret::random();
+    let admitted = admit(&world, &arrived, &exchange, secret.hash(), replaces).await;
+    match admitted {
+        Ok(()) => {
+            let location = format!("{}{}", exchange.transaction.origin(), exchange.transaction.target);
+            let mut answer = see_other(&location);
+            answer
+                .headers_mut()
+                .append(header::SET_COOKIE, Cookie::Session.set(&secret));
+            answer
+        }
+        Err(SubmitError::Refused(_)) => start_again(&arrived),
+        Err(error @ SubmitError::Unavailable(_)) => {
+            tracing::error!(error = %Chain(&error), "a session could not be admitted");
+            StatusCode::SERVICE_UNAVAILABLE.into_response()
+        }
+    }
+}
+
+async fn admit(
+    world: &World,
+    arrived: &Arrived,
+    exchange: &super::transaction::Exchange,
+    cookie: SecretHash,
+    replaces: Option<SecretHash>,
+) -> Result<(), SubmitError> {
+    let directory = world.directory.snapshot();
+    let session = world.directory.sessions().find(exchange.session);
+    let user = session.and_then(|(session, _)| directory.user(session.user).cloned());
+    let actor = user.map_or_else(
+        || nobody(arrived.connection.peer),
+        |user| actor_of(&user, arrived.connection.peer),
+    );
+    let command = SessionCommand::Admit {
+        session: exchange.session,
+        generation: exchange.generation,
+        cookie,
+        host: arrived.host.clone(),
+        replaces,
+    };
+    world.directory.submit_session(command, actor).await.map(drop)
+}
+
+async fn ask_to_sign_out(Extension(arrived): Extension<Arc<Arrived>>) -> Response {
+    super::sign_in::sign_out_page(&arrived)
+}
+
+/// Ends the session that this host's cookie stands for, here and at every other application.
+async fn sign_out(State(world): State<Arc<World>>, Extension(arrived): Extension<Arc<Arrived>>) -> Response {
+    if let Some(grip) = &arrived.session
+        && let Err(error) = super::sign_in::end_session(&world, &arrived, grip, SessionEnd::SignedOut).await
+    {
+        return error.into_response();
+    }
+    let location = format!("{}/signed-out", world.setup.load().auth_origin);
+    let mut answer = see_other(&location);
+    answer.headers_mut().append(header::SET_COOKIE, Cookie::Session.clear());
+    answer
+}
+
+/// Sends the browser on, whatever method it came with (RFC 9110, section 15.4.4).
+pub(super) fn see_other(location: &str) -> Response {
+    let mut answer = StatusCode::SEE_OTHER.into_response();
+    if let Ok(location) = HeaderValue::from_str(location) {
+        answer.headers_mut().insert(header::LOCATION, location);
+    }
+    answer
+}
+
+fn start_again(arrived: &Arrived) -> Response {
+    let detail = "This way in was used already, is too old, or was begun in another browser. Nothing was changed.";
+    let message = Message {
+        link: Some(Link {
+            href: "/",
+            text: "Start again",
+        }),
+        code: "sign-in-over",
+        ..Message::new("Please sign in again", detail, &arrived.id)
+    };
+    (StatusCode::BAD_REQUEST, page(&message)).into_response()
+}

@@ -1,0 +1,172 @@
+//! How does the page have the device sign? It gets a challenge here, hands it on over the loopback, and comes back.
+
+use axum::Json;
+use axum::response::{IntoResponse, Response};
+use device_checks::SignInAsked;
+use directory::AttemptId;
+use http::{StatusCode, header};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+use super::offers;
+use super::prove::{by_device, proved};
+use super::visitor::Visitor;
+use crate::agents::{Answer, Confirmation, Wanted, challenge_for};
+use crate::api_error::ApiError;
+use crate::pages::DeviceSearch;
+use crate::setup::Setup;
+
+/// How a page of a sign-in looks for a device. A silent search asks nobody anything, whatever is needed in the end.
+pub(super) fn search<'a>(
+    setup: &'a Setup,
+    sealed: &'a str,
+    demand: Confirmation,
+    login_hint: Option<&'a str>,
+    silent: bool,
+) -> DeviceSearch<'a> {
+    DeviceSearch {
+        state: sealed,
+        ports: &setup.config.sign_in.loopback_ports,
+        probe_timeout_ms: PROBE_MS,
+        answer_timeout_ms: ANSWER_MS,
+        challenge_url: "/sign-in/device/challenge",
+        finish_url: "/sign-in/device/finish",
+        silent,
+        verify: !silent && demand == Confirmation::Verified,
+        login_hint,
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(super) struct Question {
+    state: String,
+    verify: Option<bool>,
+    login_hint: Option<String>,
+}
+
+#[derive(Serialize)]
+struct Asked {
+    challenge: String,
+    attempt: AttemptId,
+    verify: bool,
+}
+
+/// Hands out a challenge. It says nothing of any user: whoever answers it has to have one of their keys.
+pub(super) async fn challenge(visitor: Visitor, Json(question): Json<Question>) -> Response {
+    let Ok(state) = visitor.open(&question.state) else {
+        return too_old(&visitor);
+    };
+    let demand = match question.verify {
+        Some(false) => Confirmation::Silent,
+        Some(true) => Confirmation::Verified,
+        None => offers::demand(&visitor, &state),
+    };
+    let known = visitor.identified().map(|identified| identified.user.clone());
+    let typed = question.login_hint.or_else(|| state.username.clone());
+    let hint = known.as_ref().map(|user| user.login.clone()).or(typed);
+    let wanted = Wanted {
+        bound_to: visitor.browser(),
+        user: known.map(|user| user.id),
+        demand,
+        shown: SignInAsked {
+            application: super::title(&state).map_or_else(|| "Latchkey".to_owned(), |leading| leading.name),
+            browser: visitor.browser_name(),
+            address: visitor.arrived.connection.peer.to_canonical().to_string(),
+            login_hint: hint.map(|hint| hint.chars().take(LONGEST_HINT).collect()),
+        },
+    };
+    match challenge_for(&visitor.world, wanted) {
+        Ok((attempt, challenge)) => visitor.answer(no_store(Json(Asked {
+            challenge,
+            attempt,
+            verify: demand == Confirmation::Verified,
+        }))),
+        Err(error) => error.into_response(),
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Finish {
+    state: String,
+    attempt: AttemptId,
+}
+
+/// Takes the answer that the device gave to this browser's challenge, once.
+pub(super) async fn finish(visitor: Visitor, Json(finish): Json<Finish>) -> Response {
+    let Ok(state) = visitor.open(&finish.state) else {
+        return too_old(&visitor);
+    };
+    let texts = &visitor.shell().texts.device;
+    let answer = visitor.world.challenges.take(finish.attempt, visitor.browser());
+    let signed = match answer {
+        Some(Answer::Approved(signed)) => signed,
+        Some(Answer::Denied) => {
+            return problem(StatusCode::FORBIDDEN, "denied", texts.denied_title, texts.denied_text);
+        }
+        Some(Answer::Unavailable) => {
+            return problem(
+                StatusCode::FORBIDDEN,
+                "unavailable",
+                texts.timed_out_title,
+                texts.timed_out_text,
+            );
+        }
+        None => {
+            let (title, text) = (texts.not_taken_title, texts.not_taken_text);
+            return problem(StatusCode::CONFLICT, "not-answered", title, text);
+        }
+    };
+    let outcome = match by_device(&visitor, &signed) {
+        Some(by_device) => proved(&visitor, state, by_device).await,
+        None => Err(ApiError::NotAuthenticated),
+    };
+    match outcome {
+        Ok(led) => visitor.answer(led.with_cookie(no_store(Json(json!({ "next": led.to }))))),
+        Err(ApiError::Policy(denied)) => {
+            let messages: Vec<&str> = denied.reasons.iter().map(|reason| &*reason.message).collect();
+            let title = "You cannot sign in";
+            problem(StatusCode::FORBIDDEN, "sign-in-refused", title, &messages.join(" "))
+        }
+        Err(ApiError::Fault) => ApiError::Fault.into_response(),
+        Err(_) => problem(
+            StatusCode::FORBIDDEN,
+            "not-taken",
+            texts.not_taken_title,
+            texts.not_taken_text,
+        ),
+    }
+}
+
+fn too_old(visitor: &Visitor) -> Response {
+    let texts = &visitor.shell().texts.expired;
+    let answer = problem(StatusCode::BAD_REQUEST, "sign-in-over", texts.title, texts.lead);
+    visitor.answer(answer)
+}
+
+/// A problem as scripts of pages read it (RFC 9457).
+pub(crate) fn problem(status: StatusCode, code: &str, title: &str, detail: &str) -> Response {
+    let body = json!({
+        "type": format!("urn:latchkey:problem:{code}"),
+        "title": title,
+        "status": status.as_u16(),
+        "detail": detail,
+        "code": code,
+    });
+    let kind = [(header::CONTENT_TYPE, "application/problem+json")];
+    (status, kind, body.to_string()).into_response()
+}
+
+fn no_store(answer: impl IntoResponse) -> Response {
+    let caching = [(header::CACHE_CONTROL, "no-store")];
+    (caching, answer).into_response()
+}
+
+/// How long one port may take to say that an agent is there, in milliseconds.
+pub(super) const PROBE_MS: u64 = 250;
+
+/// How long somebody may take to confirm, in milliseconds.
+const ANSWER_MS: u64 = 120_000;
+
+const LONGEST_HINT: usize = 320;

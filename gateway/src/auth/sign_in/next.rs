@@ -1,0 +1,415 @@
+//! What follows for somebody who is signed in? Where they wanted to go, or what the policies ask for first, or nothing.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use directory::{
+    Basis, Device, DeviceProof, Enrollment, EnrollmentState, Factor, FactorProof, Method, Properties, Timestamp, User,
+};
+use http::Method as HttpMethod;
+use policies::{AccessRequest, Action, Ages, Denied, Proves, Refused, Remedy, RequestFacts};
+
+use super::prove::with;
+use super::state::{Goal, State};
+use super::visitor::Visitor;
+use crate::auth::transaction::Transaction;
+use crate::config::Host;
+use crate::request::{Assessed, Identified, Judged, Question, Shown, View, assess, identify, matched_path};
+use crate::sessions::{Grip, ages_of_proofs, facts_of_proofs};
+use crate::setup::Served;
+use crate::world::World;
+
+/// What follows.
+pub(crate) enum Next {
+    /// Away from here, to this address.
+    Leave(String),
+    /// More has to be proved.
+    Ask {
+        /// What the policies say.
+        denied: Denied,
+        /// What would do, the least first.
+        ways: Vec<BTreeSet<Proves>>,
+    },
+    /// Nothing that the user has would do.
+    Nothing {
+        /// What the policies say.
+        denied: Denied,
+    },
+}
+
+/// What follows with this session.
+pub(crate) fn after(visitor: &Visitor, state: &State, grip: &Arc<Grip>) -> Next {
+    let view = &visitor.view;
+    let transaction = match &state.goal {
+        Goal::Home => return Next::Leave("/".to_owned()),
+        Goal::Device(key) => return Next::Leave(super::enroll::url(key.as_ref())),
+        Goal::Application(transaction) => transaction,
+    };
+    let world = &visitor.world;
+    // As the directory is now: the session was made or changed just before.
+    let now = world.view();
+    let shown = Shown {
+        certificate: None,
+        assertion: None,
+        session: Some(grip),
+    };
+    let identified = identify(shown, &now.directory, now.now).ok();
+    let (Some(identified), Some(served)) = (identified, served(view, transaction)) else {
+        return Next::Leave(transaction.origin());
+    };
+    let asked = Asked {
+        world,
+        view: &now,
+        transaction,
+        served: &served,
+        ip: visitor.arrived.connection.peer,
+    };
+    let assessed = asked.assess(&identified);
+    match now.decider.decide(&assessed.request) {
+        Ok(_) => {
+            let session = grip.session().id;
+            let code = world
+                .under_way
+                .codes
+                .issue(transaction.clone(), session, grip.generation(), now.now);
+            Next::Leave(format!("{}/.latchkey/session?code={code}", transaction.origin()))
+        }
+        Err(denied) => {
+            let ways = asked.ways(&assessed, &identified);
+            match ways.is_empty() {
+                true => Next::Nothing { denied },
+                false => Next::Ask { denied, ways },
+            }
+        }
+    }
+}
+
+/// Whether proving more would open an application to somebody who stands as this request does.
+pub(crate) fn more_would_help(
+    world: &World,
+    view: &View,
+    transaction: &Transaction,
+    served: &Arc<Served>,
+    (identified, ip): (&Identified, std::net::IpAddr),
+) -> bool {
+    let asked = Asked {
+        world,
+        view,
+        transaction,
+        served,
+        ip,
+    };
+    let assessed = asked.assess(identified);
+    !asked.ways(&assessed, identified).is_empty()
+}
+
+/// Whether this device's being the one in use, and nothing else, would open the application with the session as it is.
+pub(crate) fn device_alone_would_do(visitor: &Visitor, state: &State, device: DeviceProof) -> bool {
+    let view = &visitor.view;
+    let (Some(transaction), Some(identified)) = (state.transaction(), visitor.identified()) else {
+        return false;
+    };
+    let Some(served) = served(view, transaction) else {
+        return false;
+    };
+    let asked = Asked {
+        world: &visitor.world,
+        view,
+        transaction,
+        served: &served,
+        ip: visitor.arrived.connection.peer,
+    };
+    let assessed = asked.assess(identified);
+    let Some((enrollment, known)) = device.counting(&view.directory) else {
+        return false;
+    };
+    let facts = visitor.world.facts.device(&Judged::by(view), known, enrollment);
+    let request = AccessRequest {
+        device: Some(facts.facts.clone()),
+        ages: Ages {
+            device_proof: Some(view.now),
+            mdm: facts.mdm_at,
+            reported: facts.reported_at,
+            ..assessed.request.ages
+        },
+        authenticator_installed: Some(true),
+        ..assessed.request
+    };
+    view.decider.decide(&request).is_ok()
+}
+
+/// What could open the application to some user or other, before anybody said who they are.
+pub(crate) fn openers(
+    world: &World,
+    view: &View,
+    transaction: &Transaction,
+    ip: std::net::IpAddr,
+) -> Vec<BTreeSet<Proves>> {
+    let Some(served) = served(view, transaction) else {
+        return Vec::new();
+    };
+    let asked = Asked {
+        world,
+        view,
+        transaction,
+        served: &served,
+        ip,
+    };
+    view.decider.openers(&served.facts, &asked.request())
+}
+
+/// What serving the application takes that a transaction leads to.
+pub(crate) fn served(view: &View, transaction: &Transaction) -> Option<Arc<Served>> {
+    let setup = &view.setup;
+    let Some(Host::Applications(routes)) = setup.config.host(&transaction.host()) else {
+        return None;
+    };
+    let application = routes.application_for(&matched_path(transaction.path(), routes.paths))?;
+    setup
+        .served(application)
+        .filter(|served| served.application.name == transaction.application)
+        .cloned()
+}
+
+/// The address of the page that asks for what is missing.
+pub(crate) fn page_url(visitor: &Visitor, state: &State) -> String {
+    format!("/sign-in/next?state={}", state.seal(&visitor.world.seal))
+}
+
+/// Opening an application, as a question.
+struct Asked<'a> {
+    world: &'a World,
+    view: &'a View,
+    transaction: &'a Transaction,
+    served: &'a Arc<Served>,
+    ip: std::net::IpAddr,
+}
+
+impl Asked<'_> {
+    fn request(&self) -> RequestFacts {
+        let host = self.transaction.host();
+        let path = match self.view.setup.config.host(&host) {
+            Some(Host::Applications(routes)) => matched_path(self.transaction.path(), routes.paths),
+            _ => self.transaction.path().to_owned(),
+        };
+        let zones = self.view.setup.config.zones_of(self.ip).map(str::to_owned);
+        RequestFacts {
+            method: HttpMethod::GET.as_str().to_owned(),
+            host,
+            path,
+            ip: self.ip,
+            zones: zones.collect(),
+        }
+    }
+
+    fn assess(&self, identified: &Identified) -> Assessed {
+        let question = Question {
+            action: Action::Read,
+            request: self.request(),
+        };
+        assess(
+            &self.world.facts,
+            &Judged::by(self.view),
+            question,
+            self.served,
+            identified,
+        )
+    }
+
+    /// What the user could prove that would open it, the least first.
+    fn ways(&self, assessed: &Assessed, identified: &Identified) -> Vec<BTreeSet<Proves>> {
+        let Some(session) = &identified.session else {
+            return Vec::new();
+        };
+        let Some(generation) = session.generation() else {
+            return Vec::new();
+        };
+        let standing = Standing {
+            user: &identified.user,
+            proofs: &generation.proofs,
+            begun: session.session.created,
+            ages: assessed.request.ages,
+            in_software: self.view.setup.config.sign_in.count_software_verification,
+        };
+        let remedies = remedies(self.world, self.view, &standing);
+        let refused = Refused::Access(&assessed.request);
+        let ways = self.view.decider.remedies(&refused, &remedies);
+        let mut seen = BTreeSet::new();
+        ways.into_iter()
+            .map(|remedy| remedy.adds.clone())
+            .filter(|adds| seen.insert(adds.clone()))
+            .collect()
+    }
+}
+
+/// What somebody stands on who could prove more.
+pub(crate) struct Standing<'a> {
+    /// Who.
+    pub(crate) user: &'a User,
+    /// What they proved.
+    pub(crate) proofs: &'a [FactorProof],
+    /// When their session began, or would.
+    pub(crate) begun: Timestamp,
+    /// Since when facts hold.
+    pub(crate) ages: Ages,
+    /// Whether verification that only software enforces counts.
+    pub(crate) in_software: bool,
+}
+
+/// The sessions as they would be with what the user has and could prove now.
+pub(crate) fn remedies(world: &World, view: &View, standing: &Standing<'_>) -> Vec<Remedy> {
+    let directory = &view.directory;
+    let has_password = directory.password_of(standing.user.id).is_some();
+    let has_totp = directory.totp_of(standing.user.id).is_some();
+    let mut by_knowledge = Vec::new();
+    if has_password {
+        by_knowledge.push(vec![Factor::Password]);
+    }
+    if has_totp {
+        by_knowledge.push(vec![Factor::Totp]);
+    }
+    if has_password && has_totp {
+        by_knowledge.push(vec![Factor::Password, Factor::Totp]);
+    }
+    let mut remedies: Vec<Remedy> = by_knowledge
+        .iter()
+        .map(|factors| standing.with(view, factors, None))
+        .collect();
+    for (device, enrollment) in usable_devices(view, standing.user) {
+        let known = world.facts.device(&Judged::by(view), device, enrollment);
+        for proves in DEVICE_WAYS {
+            if proves == Proves::FastpassVerified && enrollment.verification.is_none() {
+                continue;
+            }
+            let by = Some((proves, &*known, &**enrollment));
+            remedies.push(standing.with(view, &[], by));
+            if proves != Proves::Device {
+                remedies.extend(by_knowledge.iter().map(|factors| standing.with(view, factors, by)));
+            }
+        }
+    }
+    remedies
+}
+
+/// The devices that can sign for this user now; a few are enough to know what would do.
+pub(crate) fn usable_devices<'a>(
+    view: &'a View,
+    user: &User,
+) -> impl Iterator<Item = (&'a Arc<Device>, &'a Arc<Enrollment>)> {
+    let directory = &view.directory;
+    let enrollments = directory.enrollments_of_user(user.id).filter(|enrollment| {
+        enrollment.state == EnrollmentState::Active && enrollment.methods.contains(&Method::SignedNonce)
+    });
+    let active = |enrollment: &'a Arc<Enrollment>| {
+        let device = directory.device(enrollment.device)?;
+        (device.state == directory::DeviceState::Active).then_some((device, enrollment))
+    };
+    enrollments.filter_map(active).take(MOST_DEVICES)
+}
+
+impl Standing<'_> {
+    fn with(
+        &self,
+        view: &View,
+        factors: &[Factor],
+        by: Option<(Proves, &crate::request::KnownDevice, &Enrollment)>,
+    ) -> Remedy {
+        let mut proofs = self.proofs.to_vec();
+        let mut adds = BTreeSet::new();
+        for factor in factors {
+            proofs = with(&proofs, supposed(*factor, view.now));
+            adds.insert(match factor {
+                Factor::Password => Proves::Password,
+                Factor::Totp => Proves::Totp,
+                Factor::Fastpass => Proves::Fastpass,
+            });
+        }
+        let mut ages = ages_of_proofs(&proofs, self.begun);
+        let mut device = None;
+        if let Some((proves, known, enrollment)) = by {
+            adds.insert(proves);
+            if proves != Proves::Device {
+                proofs = with(&proofs, supposed_signature(proves, known, enrollment, view.now));
+                ages = ages_of_proofs(&proofs, self.begun);
+            }
+            device = Some(known.facts.clone());
+            ages = Ages {
+                device_proof: Some(view.now),
+                mdm: known.mdm_at,
+                reported: known.reported_at,
+                ..ages
+            };
+        } else {
+            ages = Ages {
+                device_proof: self.ages.device_proof,
+                mdm: self.ages.mdm,
+                reported: self.ages.reported,
+                ..ages
+            };
+        }
+        Remedy {
+            adds,
+            session: Arc::new(facts_of_proofs(self.user.id, &proofs, self.in_software)),
+            ages: Ages {
+                idle: Some(view.now),
+                ..ages
+            },
+            authenticator_installed: device.as_ref().map(|_| true),
+            device,
+        }
+    }
+}
+
+fn supposed(factor: Factor, at: Timestamp) -> FactorProof {
+    FactorProof {
+        factor,
+        at,
+        basis: Basis::Authenticator {
+            id: directory::AuthenticatorId::from_random(0),
+            set: at,
+        },
+        properties: Properties {
+            user_presence: true,
+            ..Properties::default()
+        },
+    }
+}
+
+fn supposed_signature(
+    proves: Proves,
+    known: &crate::request::KnownDevice,
+    enrollment: &Enrollment,
+    at: Timestamp,
+) -> FactorProof {
+    let verification = enrollment
+        .verification
+        .as_ref()
+        .filter(|_| proves == Proves::FastpassVerified);
+    let in_hardware = verification.is_some_and(|verification| verification.hardware && known.facts.secure_hardware);
+    FactorProof {
+        factor: Factor::Fastpass,
+        at,
+        basis: Basis::Enrollment {
+            id: enrollment.id,
+            generation: enrollment.generation,
+            device: enrollment.device,
+        },
+        properties: Properties {
+            phishing_resistant: true,
+            hardware_protected: known.facts.hardware_key && known.facts.secure_hardware,
+            device_bound: known.facts.hardware_key,
+            user_presence: proves != Proves::Fastpass,
+            user_verified: in_hardware,
+            user_verified_in_software: verification.is_some() && !in_hardware,
+        },
+    }
+}
+
+const DEVICE_WAYS: [Proves; 4] = [
+    Proves::Device,
+    Proves::Fastpass,
+    Proves::FastpassApproved,
+    Proves::FastpassVerified,
+];
+
+const MOST_DEVICES: usize = 8;

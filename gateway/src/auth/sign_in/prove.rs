@@ -1,0 +1,280 @@
+//! What becomes of what somebody has just proved? A session that begins, or one that rests on more, or a step to the next.
+
+use std::sync::Arc;
+
+use axum::response::Response;
+use directory::{
+    Basis, DeviceProof, Factor, FactorProof, NewSession, Place, Properties, Raise, Renewal, Risk, Session,
+    SessionCommand, SessionId, User,
+};
+use http::{HeaderValue, header};
+use policies::{Ages, OrganizationAction, OrganizationRequest, SessionFacts};
+
+use super::next::{self, Next};
+use super::state::State;
+use super::visitor::Visitor;
+use crate::agents::{Confirmation, Signed};
+use crate::api_error::ApiError;
+use crate::cookies::{Cookie, CookieSecret};
+use crate::request::{Judged, request_facts};
+use crate::sessions::{ages_of_proofs, facts_of_proofs};
+use crate::sign_in::actor_of;
+
+/// What somebody has just proved.
+pub(crate) struct Proved {
+    /// Who.
+    pub(crate) user: Arc<User>,
+    /// The factor; nothing where a device only shows that it is the one in use.
+    pub(crate) proof: Option<FactorProof>,
+    /// The device in use, where it proved that.
+    pub(crate) device: Option<DeviceProof>,
+}
+
+/// Where that leads, and the cookie that goes with it.
+pub(crate) struct Led {
+    /// The address.
+    pub(crate) to: String,
+    cookie: Option<HeaderValue>,
+}
+
+impl Led {
+    /// Adds the cookie to an answer.
+    pub(crate) fn with_cookie(&self, mut answer: Response) -> Response {
+        if let Some(cookie) = &self.cookie {
+            answer.headers_mut().append(header::SET_COOKIE, cookie.clone());
+        }
+        answer
+    }
+}
+
+/// Makes or raises the session, if the policies let it rest on what is proved by now; says where that leads.
+///
+/// # Errors
+/// What it rests on has changed meanwhile, or the store fails.
+pub(crate) async fn proved(visitor: &Visitor, state: State, proved: Proved) -> Result<Led, ApiError> {
+    let known = visitor
+        .session()
+        .filter(|session| session.session.user == proved.user.id);
+    if let Some(session) = known {
+        return raise(visitor, state, &session.session.clone(), proved).await;
+    }
+    let Some(proof) = proved.proof else {
+        return Err(ApiError::NotAuthenticated);
+    };
+    let before = state
+        .partial
+        .and_then(|id| visitor.world.under_way.look(id, visitor.browser()));
+    let before = before.filter(|partial| partial.user == proved.user.id);
+    let before = before.map(|partial| partial.proofs).unwrap_or_default();
+    let proofs = with(&before, proof);
+    let risk = risk_of(visitor, &proved.user);
+    if may_begin(visitor, &proved.user, &proofs, risk).is_err() {
+        let partial = visitor.world.under_way.keep(proved.user.id, proofs, visitor.browser());
+        let state = State {
+            partial: Some(partial),
+            ..state
+        };
+        return Ok(Led {
+            to: next::page_url(visitor, &state),
+            cookie: None,
+        });
+    }
+    if let Some(id) = state.partial {
+        visitor.world.under_way.take(id, visitor.browser());
+    }
+    let state = State { partial: None, ..state };
+    let (session, cookie) = begin(visitor, &state, &proved.user, proofs, proved.device, risk).await?;
+    led(visitor, state, &session, cookie)
+}
+
+async fn begin(
+    visitor: &Visitor,
+    state: &State,
+    user: &Arc<User>,
+    proofs: Vec<FactorProof>,
+    device: Option<DeviceProof>,
+    risk: Risk,
+) -> Result<(SessionId, CookieSecret), ApiError> {
+    let cookie = CookieSecret::random();
+    let new = NewSession {
+        id: SessionId::from_random(rand::random()),
+        user: user.id,
+        client: visitor.client(),
+        proofs,
+        device,
+        risk,
+        installed: if device.is_some() { Some(true) } else { state.installed },
+        cookie: cookie.hash(),
+        host: visitor.arrived.host.clone(),
+        replaces: visitor.session().map(|session| session.session.id),
+    };
+    let id = new.id;
+    submit(visitor, user, SessionCommand::Begin(Box::new(new))).await?;
+    metrics::counter!("latchkey_sign_ins_total", "outcome" => "succeeded").increment(1);
+    Ok((id, cookie))
+}
+
+/// Adds what was proved to the session. A device that is only looked at, because an application asks for one, is no factor:
+/// it makes the session no device's.
+async fn raise(visitor: &Visitor, state: State, session: &Session, proved: Proved) -> Result<Led, ApiError> {
+    let in_use = visitor.session().ok_or(ApiError::NotAuthenticated)?;
+    let (shown, base) = (in_use.grip.secret(), in_use.grip.generation());
+    let cookie = CookieSecret::random();
+    let is_context = proved
+        .device
+        .is_some_and(|device| next::device_alone_would_do(visitor, &state, device));
+    let command = match (proved.proof, proved.device) {
+        (proof, Some(device)) if proof.is_none() || is_context => SessionCommand::Renew(Box::new(Renewal {
+            session: session.id,
+            base,
+            device,
+            shown,
+            cookie: cookie.hash(),
+        })),
+        (Some(proof), device) => {
+            let generation = in_use.generation().ok_or(ApiError::NotAuthenticated)?;
+            let risk = risk_of(visitor, &proved.user);
+            let proofs = with(&generation.proofs, proof.clone());
+            may_begin(visitor, &proved.user, &proofs, risk).map_err(ApiError::Policy)?;
+            SessionCommand::Raise(Box::new(Raise {
+                session: session.id,
+                base,
+                proofs: vec![proof],
+                device,
+                risk,
+                installed: device.map(|_| true).or(state.installed),
+                shown,
+                cookie: cookie.hash(),
+            }))
+        }
+        (None, _) => return Err(ApiError::NotAuthenticated),
+    };
+    submit(visitor, &proved.user, command).await?;
+    led(visitor, state, &session.id, cookie)
+}
+
+async fn submit(visitor: &Visitor, user: &User, command: SessionCommand) -> Result<(), ApiError> {
+    let actor = actor_of(user, visitor.arrived.connection.peer);
+    visitor.world.directory.submit_session(command, actor).await?;
+    Ok(())
+}
+
+/// Where the session, as it is now, leads.
+fn led(visitor: &Visitor, state: State, session: &SessionId, cookie: CookieSecret) -> Result<Led, ApiError> {
+    let grip = visitor
+        .world
+        .directory
+        .sessions()
+        .grip(&cookie.hash(), &visitor.arrived.host)
+        .filter(|grip| grip.session().id == *session)
+        .ok_or(ApiError::NotAuthenticated)?;
+    let to = match next::after(visitor, &state, &grip) {
+        Next::Leave(url) => url,
+        Next::Ask { .. } | Next::Nothing { .. } => next::page_url(visitor, &state),
+    };
+    Ok(Led {
+        to,
+        cookie: Some(Cookie::Session.set(&cookie)),
+    })
+}
+
+/// What a device's signature proves: the factor, and that the device is the one in use.
+pub(crate) fn by_device(visitor: &Visitor, signed: &Signed) -> Option<Proved> {
+    let directory = &visitor.view.directory;
+    let enrollment = directory.enrollment(signed.enrollment)?;
+    let device = directory.device(signed.device)?;
+    let user = directory.user(signed.user)?.clone();
+    let judged = Judged::by(&visitor.view);
+    let known = visitor.world.facts.device(&judged, device, enrollment);
+    let verification = enrollment.verification.as_ref();
+    let verification = verification.filter(|_| signed.confirmed == Confirmation::Verified);
+    let in_hardware = verification.is_some_and(|verification| verification.hardware && known.facts.secure_hardware);
+    let properties = Properties {
+        phishing_resistant: true,
+        hardware_protected: known.facts.hardware_key && known.facts.secure_hardware,
+        device_bound: known.facts.hardware_key,
+        user_presence: signed.confirmed != Confirmation::Silent,
+        user_verified: in_hardware,
+        user_verified_in_software: verification.is_some() && !in_hardware,
+    };
+    Some(Proved {
+        user,
+        proof: Some(FactorProof {
+            factor: Factor::Fastpass,
+            at: signed.at,
+            basis: Basis::Enrollment {
+                id: signed.enrollment,
+                generation: signed.generation,
+                device: signed.device,
+            },
+            properties,
+        }),
+        device: Some(DeviceProof {
+            enrollment: signed.enrollment,
+            generation: signed.generation,
+            at: signed.at,
+        }),
+    })
+}
+
+/// Whether a session may begin, or rest on these proofs.
+pub(crate) fn may_begin(
+    visitor: &Visitor,
+    user: &User,
+    proofs: &[FactorProof],
+    risk: Risk,
+) -> Result<(), policies::Denied> {
+    let request = organization_request(visitor, user, Some((proofs, risk)));
+    let decided = visitor
+        .view
+        .decider
+        .decide_organization(&OrganizationAction::CreateSession, &request);
+    decided.map(drop)
+}
+
+/// What the policies are asked about somebody who would have proved this.
+fn organization_request(visitor: &Visitor, user: &User, proved: Option<(&[FactorProof], Risk)>) -> OrganizationRequest {
+    let view = &visitor.view;
+    let facts = |proofs: &[FactorProof]| -> (Arc<SessionFacts>, Ages) {
+        let in_software = view.setup.config.sign_in.count_software_verification;
+        let facts = facts_of_proofs(user.id, proofs, in_software);
+        (Arc::new(facts), ages_of_proofs(proofs, view.now))
+    };
+    let (session, ages) = proved.map(|(proofs, _)| facts(proofs)).unzip();
+    OrganizationRequest {
+        user: visitor.world.facts.user(&view.directory, user),
+        device: None,
+        session,
+        request: request_facts(&view.setup, &visitor.arrived),
+        ages: ages.unwrap_or_default(),
+        proof: None,
+        risk: proved.map_or(0, |(_, risk)| risk.score()),
+        authenticator_installed: None,
+        now: view.now,
+    }
+}
+
+/// How unusual it is that this user signs in here and now.
+pub(crate) fn risk_of(visitor: &Visitor, user: &User) -> Risk {
+    let sessions = visitor.world.directory.sessions();
+    let [browser, network] = Place::of(&visitor.client());
+    let points = |is_new: bool, points: u8| if is_new { points } else { 0 };
+    let failures = visitor.world.sign_ins.failures.count(user.id, visitor.view.now);
+    let failures = u8::try_from(failures).unwrap_or(u8::MAX);
+    Risk {
+        new_browser: points(!sessions.knows(user.id, &browser), NEW_BROWSER),
+        new_network: points(!sessions.knows(user.id, &network), NEW_NETWORK),
+        recent_failures: failures.saturating_mul(EACH_FAILURE).min(ALL_FAILURES),
+    }
+}
+
+/// The proofs with one more, which takes the place of an earlier one of the same factor.
+pub(crate) fn with(proofs: &[FactorProof], new: FactorProof) -> Vec<FactorProof> {
+    let kept = proofs.iter().filter(|proof| proof.factor != new.factor).cloned();
+    kept.chain([new.clone()]).collect()
+}
+
+const NEW_BROWSER: u8 = 25;
+const NEW_NETWORK: u8 = 15;
+const EACH_FAILURE: u8 = 10;
+const ALL_FAILURES: u8 = 40;

@@ -1,0 +1,223 @@
+//! Who comes to the auth host, in which browser, and how do they stand?
+
+use std::sync::Arc;
+
+use axum::extract::FromRequestParts;
+use axum::response::{IntoResponse, Response};
+use directory::{Client, Revision, SecretHash, SessionEnd};
+use http::request::Parts;
+use http::{HeaderMap, StatusCode, header};
+
+use super::state::State;
+use crate::cookies::{Cookie, CookieSecret};
+use crate::pages::{self, Expired, Shell};
+use crate::request::{Arrived, Denial, Identified, SessionInUse, Shown, View, identify, organization_request};
+use crate::sealed::BadSeal;
+use crate::sessions::continues;
+use crate::world::World;
+
+/// Somebody at the auth host.
+pub(crate) struct Visitor {
+    /// The gateway.
+    pub(crate) world: Arc<World>,
+    /// What was asked.
+    pub(crate) arrived: Arc<Arrived>,
+    /// What was true then.
+    pub(crate) view: View,
+    /// How they stand.
+    pub(crate) standing: Standing,
+    browser: CookieSecret,
+    is_new: bool,
+    user_agent: String,
+}
+
+/// How somebody stands who comes to the auth host.
+pub(crate) enum Standing {
+    /// Nobody is signed in.
+    Out,
+    /// A session ended that the browser still knows.
+    Ended(SessionEnd),
+    /// Somebody is signed in.
+    In(Box<Identified>),
+}
+
+impl FromRequestParts<Arc<World>> for Visitor {
+    type Rejection = Response;
+
+    async fn from_request_parts(parts: &mut Parts, world: &Arc<World>) -> Result<Self, Response> {
+        let arrived = parts.extensions.get::<Arc<Arrived>>().cloned();
+        let arrived = arrived.ok_or_else(|| StatusCode::INTERNAL_SERVER_ERROR.into_response())?;
+        let known = Cookie::Browser.read(&parts.headers).ok().flatten();
+        let view = world.view();
+        Ok(Self {
+            standing: Standing::of(world, &view, &arrived),
+            is_new: known.is_none(),
+            browser: known.unwrap_or_else(CookieSecret::random),
+            user_agent: user_agent(&parts.headers),
+            world: world.clone(),
+            arrived,
+            view,
+        })
+    }
+}
+
+impl Standing {
+    fn of(world: &World, view: &View, arrived: &Arrived) -> Self {
+        let shown = Shown {
+            certificate: None,
+            assertion: None,
+            session: arrived.session.as_ref(),
+        };
+        let identified = match identify(shown, &view.directory, view.now) {
+            Ok(identified) => identified,
+            Err(unidentified) => {
+                return match unidentified.denial {
+                    Denial::SessionEnded(end) => Self::Ended(end),
+                    _ => Self::Out,
+                };
+            }
+        };
+        let Some(session) = &identified.session else {
+            return Self::Out;
+        };
+        let asked = || organization_request(&world.facts, view, arrived, &identified);
+        let version: Revision = world.facts.user(&view.directory, &identified.user).version;
+        match continues(&session.grip, &view.decider, asked, (version, view.now)) {
+            Ok(_) => Self::In(Box::new(identified)),
+            Err(_) => Self::Ended(SessionEnd::Expired),
+        }
+    }
+}
+
+impl Visitor {
+    /// Who is signed in.
+    pub(crate) fn identified(&self) -> Option<&Identified> {
+        match &self.standing {
+            Standing::In(identified) => Some(identified),
+            Standing::Out | Standing::Ended(_) => None,
+        }
+    }
+
+    /// The session of who is signed in.
+    pub(crate) fn session(&self) -> Option<&SessionInUse> {
+        self.identified()?.session.as_ref()
+    }
+
+    /// The hash of the browser's own cookie.
+    pub(crate) fn browser(&self) -> SecretHash {
+        self.browser.hash()
+    }
+
+    /// What a session remembers of the browser.
+    pub(crate) fn client(&self) -> Client {
+        Client {
+            browser: self.browser.hash(),
+            name: self.browser_name(),
+            address: self.arrived.connection.peer.to_canonical(),
+        }
+    }
+
+    /// What the browser calls itself, in short.
+    pub(crate) fn browser_name(&self) -> String {
+        browser_name(&self.user_agent)
+    }
+
+    /// What every page has.
+    pub(crate) fn shell(&self) -> Shell<'_> {
+        Shell::new(&self.arrived.id)
+    }
+
+    /// What a page carried, if it was this browser's and is not over.
+    pub(crate) fn open(&self, sealed: &str) -> Result<State, BadSeal> {
+        State::open(&self.world.seal, sealed, self.browser(), self.view.now)
+    }
+
+    /// Says that a page is too old, and where to begin anew.
+    pub(crate) fn expired(&self, start: &str) -> Response {
+        let page = Expired {
+            shell: self.shell(),
+            start,
+        };
+        self.answer(pages::respond(StatusCode::BAD_REQUEST, &page))
+    }
+
+    /// The field that gives the browser another cookie of its own: what was bound to the one before is over.
+    pub(crate) fn rotated(&self) -> http::HeaderValue {
+        Cookie::Browser.set(&CookieSecret::random())
+    }
+
+    /// The answer, which lets the browser keep its own cookie.
+    pub(crate) fn answer(&self, mut response: Response) -> Response {
+        if self.is_new {
+            let cookie = Cookie::Browser.set(&self.browser);
+            response.headers_mut().append(header::SET_COOKIE, cookie);
+        }
+        response
+    }
+}
+
+fn user_agent(headers: &HeaderMap) -> String {
+    let value = headers.get(header::USER_AGENT);
+    let text = value.and_then(|value| value.to_str().ok()).unwrap_or_default();
+    text.chars().take(400).collect()
+}
+
+/// `Chrome on Linux`: enough for people to tell their browsers apart, and never what a browser wrote.
+fn browser_name(user_agent: &str) -> String {
+    let first = |names: &[(&str, &'static str)]| {
+        names
+            .iter()
+            .find(|(sign, _)| user_agent.contains(sign))
+            .map(|(_, name)| *name)
+    };
+    let browser = first(&[
+        ("Edg/", "Edge"),
+        ("OPR/", "Opera"),
+        ("Firefox/", "Firefox"),
+        ("Chrome/", "Chrome"),
+        ("Safari/", "Safari"),
+        ("curl/", "curl"),
+    ]);
+    let system = first(&[
+        ("Windows", "Windows"),
+        ("iPhone", "iOS"),
+        ("iPad", "iOS"),
+        ("Android", "Android"),
+        ("CrOS", "ChromeOS"),
+        ("Mac OS X", "macOS"),
+        ("Linux", "Linux"),
+    ]);
+    match (browser, system) {
+        (Some(browser), Some(system)) => format!("{browser} on {system}"),
+        (Some(one), None) | (None, Some(one)) => one.to_owned(),
+        (None, None) => "an unknown browser".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_browser_is_called_by_a_name_of_ours() {
+        for (text, name) in [
+            (
+                "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/156.0.0.0 Safari/537.36",
+                "Chrome on Linux",
+            ),
+            (
+                "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 Chrome/156.0 Safari/537.36 Edg/156.0",
+                "Edge on Windows",
+            ),
+            (
+                "Mozilla/5.0 (iPhone; CPU iPhone OS 18_0 like Mac OS X) Version/18.0 Mobile/15E148 Safari/604.1",
+                "Safari on iOS",
+            ),
+            ("curl/7.88.1", "curl"),
+            ("<script>alert(1)</script>", "an unknown browser"),
+            ("", "an unknown browser"),
+        ] {
+            assert_eq!(browser_name(text), name);
+        }
+    }
+}

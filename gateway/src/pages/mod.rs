@@ -1,0 +1,135 @@
+//! What does a person see? Pages that are made here, as types: what a handler cannot fill in, no page can show.
+//!
+//! Every page knows its own content security policy; [`respond`] sends both. Pages show what they are given and decide
+//! nothing. What they say is in [`texts`], what they look like and do in `templates/assets`.
+
+mod assets;
+mod device_test;
+mod enroll;
+mod home;
+mod message;
+mod moment;
+mod policy;
+mod renew;
+mod sign_in;
+mod step_up;
+pub(crate) mod texts;
+
+use askama::Template;
+use axum::response::{Html, IntoResponse, Response};
+use http::{StatusCode, header};
+
+pub(crate) use assets::asset;
+pub(crate) use device_test::DeviceTest;
+pub(crate) use enroll::{EnrollDevice, EnrollSearch, EnrollStart};
+pub(crate) use home::{DeviceLine, Home, SignedOut};
+pub(crate) use message::{Link, Message, PageReason, content_security_policy};
+pub(crate) use moment::Moment;
+pub(crate) use policy::Policy;
+pub(crate) use renew::RenewFrame;
+pub(crate) use sign_in::{Application, CodePage, DevicePage, DeviceSearch, Identify, Methods, Offer, PasswordPage};
+pub(crate) use step_up::{Expired, NothingHelps, StepUp};
+pub(crate) use texts::{ENGLISH, Texts};
+
+/// A page of the auth host.
+pub(crate) trait Page: Template {
+    /// What a browser may do with it.
+    fn policy(&self) -> Policy<'_>;
+}
+
+/// What every page of the auth host has.
+#[derive(Clone, Copy)]
+pub(crate) struct Shell<'a> {
+    /// What pages say.
+    pub(crate) texts: &'static Texts,
+    /// The request's id.
+    pub(crate) request_id: &'a str,
+}
+
+impl<'a> Shell<'a> {
+    /// In English, the only language so far.
+    pub(crate) fn new(request_id: &'a str) -> Self {
+        Self {
+            texts: &ENGLISH,
+            request_id,
+        }
+    }
+
+    /// The path of a file that the page loads.
+    fn asset(&self, name: &str) -> String {
+        assets::path(name)
+    }
+}
+
+/// Says why somebody sees a page that they did not ask for, or what was not right.
+#[derive(Clone, Copy)]
+pub(crate) struct Notice<'a> {
+    /// How much it matters.
+    pub(crate) severity: Severity,
+    /// What happened, in a few words.
+    pub(crate) title: &'a str,
+    /// What to do; empty where the title says it all.
+    pub(crate) text: &'a str,
+}
+
+/// How much a notice matters.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Severity {
+    /// Good to know.
+    Info,
+    /// Something worked.
+    Success,
+    /// Something is to be done.
+    Warning,
+    /// Something did not work.
+    Error,
+}
+
+impl Severity {
+    /// The class that the style sheet knows.
+    fn class(self) -> &'static str {
+        match self {
+            Self::Info => "info",
+            Self::Success => "success",
+            Self::Warning => "warning",
+            Self::Error => "error",
+        }
+    }
+
+    /// Whether it is said at once to those who hear pages.
+    fn role(self) -> &'static str {
+        match self {
+            Self::Info | Self::Success => "status",
+            Self::Warning | Self::Error => "alert",
+        }
+    }
+}
+
+/// Sends a page with its policy.
+pub(crate) fn respond(status: StatusCode, page: &impl Page) -> Response {
+    match page.render() {
+        Ok(html) => {
+            let headers = [
+                (header::CONTENT_SECURITY_POLICY, page.policy().to_string()),
+                (header::CACHE_CONTROL, "no-store".to_owned()),
+                // Under `no-referrer` the forms of a page would be sent with `Origin: null`.
+                (header::REFERRER_POLICY, "same-origin".to_owned()),
+            ];
+            (status, headers, Html(html)).into_response()
+        }
+        Err(error) => {
+            tracing::error!(%error, "a page could not be made");
+            StatusCode::INTERNAL_SERVER_ERROR.into_response()
+        }
+    }
+}
+
+/// What a script of a page is told, for an attribute of the page.
+fn script_data(data: &impl serde::Serialize) -> String {
+    serde_json::to_string(data).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod samples;
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,311 @@
+//! What do the pages say? Everything in one place: another language is another [`Texts`], and the compiler sees that
+//! nothing is missing.
+
+use serde::Serialize;
+
+/// Declares the texts of each page and what they are in English.
+macro_rules! texts {
+    ($($(#[doc = $doc:literal])* $page:ident: $of_page:ident { $($name:ident: $english:literal,)* })*) => {
+        /// Everything that pages say.
+        pub(crate) struct Texts { $($(#[doc = $doc])* pub(crate) $page: $of_page,)* }
+
+        $(
+            $(#[doc = $doc])*
+            #[derive(Serialize)]
+            #[serde(rename_all = "camelCase")]
+            pub(crate) struct $of_page { $(pub(crate) $name: &'static str,)* }
+        )*
+
+        /// Everything in English.
+        pub(crate) static ENGLISH: Texts = Texts { $($page: $of_page { $($name: $english,)* },)* };
+    };
+}
+
+texts! {
+    /// What several pages say.
+    common: CommonTexts {
+        language: "en",
+        product: "Latchkey",
+        request: "If you ask for help, name request",
+        request_and_code: "If you ask for help, name",
+        request_id: "request",
+        opening: "to open",
+        username: "Username",
+        change: "Not you?",
+        another_account: "Use another account",
+        another_way: "Sign in another way",
+        device_test: "My device is not found",
+        sign_in: "Sign in",
+        sign_out: "Sign out",
+        continue_on: "Continue",
+        signed_in_as: "Signed in as",
+        rule: "Rule",
+        wait_before: "Try again in",
+        wait_after: "seconds.",
+    }
+    /// The page that asks for the username.
+    identify: IdentifyTexts {
+        title: "Sign in",
+        placeholder: "name@example.com",
+        missing: "Type your username.",
+    }
+    /// Why somebody is asked to sign in.
+    notices: NoticeTexts {
+        signed_out_title: "You are signed out",
+        signed_out_text: "",
+        session_ended_title: "Your session has ended",
+        session_ended_text: "Sign in again to go on.",
+        device_shut_out_title: "This device was shut out",
+        device_shut_out_text: "You can sign in another way where an application allows it. Your administrator can release the device.",
+        device_failed_title: "That did not work",
+        device_failed_text: "Try again, or choose another way.",
+        device_added_title: "Your device was added",
+        device_added_text: "From now on you can sign in with it.",
+    }
+    /// The page that offers ways to sign in.
+    methods: MethodsTexts {
+        title: "Choose how to sign in",
+        device: "This device",
+        device_hint: "Confirm on the device you are using",
+        password: "Password",
+        password_hint: "Type your password",
+        totp: "Code",
+        totp_hint: "Type a code from your authenticator app",
+        none: "No way to sign in is open here at the moment. Your administrator can help.",
+        device_needs_script: "“This device” needs JavaScript, which is off in this browser.",
+    }
+    /// The page that asks for the password.
+    password: PasswordTexts {
+        title: "Type your password",
+        label: "Password",
+        wrong: "Username and password do not go together. Try again.",
+        too_many_title: "Too many attempts",
+    }
+    /// The page that asks for a code.
+    code: CodeTexts {
+        title: "Type your code",
+        lead: "Open your authenticator app and type the six digits it shows for this account.",
+        label: "Code",
+        wrong: "This code is not right, or was used already. Wait for the next one.",
+        too_many_title: "Too many attempts",
+    }
+    /// What happens between the page and the device.
+    device: DeviceTexts {
+        page_title: "Sign in with this device",
+        try_again: "Try again",
+        no_script: "To reach your device this page needs JavaScript, which is off in this browser. Choose another way, or turn it on.",
+        looking_title: "Looking for your device",
+        looking_text: "This takes a moment.",
+        prompt_title: "Your browser has a question",
+        prompt_text: "It asks whether this page may reach apps on this device. Allow it to go on.",
+        confirm_title: "Confirm on your device",
+        confirm_text: "Your device shows who asks and for what.",
+        pin_title: "Confirm on your device",
+        pin_text: "Your device asks for your PIN or fingerprint.",
+        approved_title: "Confirmed",
+        approved_text: "Signing you in.",
+        denied_title: "You said no on your device",
+        denied_text: "Nobody was signed in. If you did not ask for this, tell your administrator.",
+        absent_title: "Your device was not found",
+        absent_text: "Latchkey is not running on this device, or something keeps your browser from reaching it. Start it and try again.",
+        other_title: "Latchkey runs here for somebody else",
+        other_text: "Another user of this computer has it running. Start it under your own account and try again.",
+        foreign_title: "This device belongs elsewhere",
+        foreign_text: "Latchkey runs here for another organisation. Add this device first, or choose another way.",
+        enrolling_title: "This device is still being added",
+        enrolling_text: "Finish adding it, then try again.",
+        blocked_title: "Your browser blocks the way to your device",
+        blocked_text: "Click the icon left of the address, allow access to apps on this device, and try again.",
+        no_account_title: "This device is not set up for you",
+        no_account_text: "Add the device for this account first, or choose another way.",
+        which_account_title: "Which account?",
+        which_account_text: "This device is set up for several. Go back and type your username.",
+        bad_challenge_title: "Your device did not accept the question",
+        bad_challenge_text: "It may have come too late. Check the time on this device and try again.",
+        busy_title: "Your device has another question open",
+        busy_text: "Answer that one first, then try again.",
+        not_taken_title: "Your device’s answer did not arrive",
+        not_taken_text: "It could not reach the gateway, or was not accepted there. Try again.",
+        failed_title: "Your device could not sign",
+        failed_text: "One of its keys does not work. Run latchkey-agent doctor on it, or choose another way.",
+        timed_out_title: "That took too long",
+        timed_out_text: "Nothing was confirmed on your device in time. Try again.",
+        lost_title: "The connection to your device broke off",
+        lost_text: "Latchkey may have been closed. Start it and try again.",
+        unreachable_title: "The gateway does not answer",
+        unreachable_text: "Check your network and try again.",
+    }
+    /// The page for somebody who is signed in, but not well enough.
+    step_up: StepUpTexts {
+        title: "One more step",
+        lead_after: "asks for more than how you signed in:",
+        offers: "This will do:",
+    }
+    /// The page for somebody whom nothing lets in.
+    nothing_helps: NothingHelpsTexts {
+        title_before: "You cannot open",
+        lead: "The rules for this application stand in the way:",
+        again: "Check again",
+    }
+    /// The page after signing out.
+    signed_out: SignedOutTexts {
+        title: "You are signed out",
+        here: "Applications that you opened in this browser are closed.",
+        everywhere: "All your sessions have ended, in this browser and elsewhere.",
+        again: "Sign in again",
+    }
+    /// The auth host’s first page.
+    home: HomeTexts {
+        title: "You are signed in",
+        since: "since",
+        devices: "Your devices",
+        no_devices: "None yet. Add this device to sign in without a password.",
+        device: "Device",
+        standing: "Standing",
+        last_proof: "Last proof",
+        never: "not yet",
+        managed: "Managed",
+        registered: "Registered",
+        shut_out: "Shut out",
+        current: "Used for this session",
+        added: "New",
+        add: "Add this device",
+        sessions: "Sessions",
+        one_session: "This is your only session.",
+        sessions_before: "You have",
+        sessions_after: "sessions, this one included.",
+        everywhere: "Sign out everywhere",
+    }
+    /// The page for what came too late.
+    expired: ExpiredTexts {
+        title: "This page is too old",
+        lead: "It was open for too long, or was used already. Nothing happened.",
+        start: "Start again",
+    }
+    /// The page that adds a device.
+    enroll: EnrollTexts {
+        title: "Add this device",
+        step_sign_in: "Sign in",
+        step_name: "Name the device",
+        step_confirm: "Confirm on the device",
+        step_done: "Done",
+        name: "Name",
+        name_hint: "You and your administrator will know it by this name.",
+        begin: "Add this device",
+        try_again: "Try again",
+        no_script: "To reach your device this page needs JavaScript, which is off in this browser. Turn it on and reload the page.",
+        looking_title: "Looking for your device",
+        looking_text: "This takes a moment.",
+        prompt_title: "Your browser has a question",
+        prompt_text: "It asks whether this page may reach apps on this device. Allow it to go on.",
+        proving_title: "Making sure it is this device",
+        proving_text: "This takes a moment.",
+        waiting_title: "Your device has begun",
+        waiting_text: "This takes a few seconds.",
+        asking_for_pin_title: "Choose a PIN on your device",
+        asking_for_pin_text: "Type it where you started Latchkey. You will confirm with it when you sign in.",
+        identifying_title: "Reading what your device is",
+        identifying_text: "This takes a few seconds.",
+        beginning_title: "Asking the gateway",
+        beginning_text: "This takes a few seconds.",
+        activating_title: "Proving the hardware",
+        activating_text: "This takes a few seconds.",
+        making_keys_title: "Making the keys",
+        making_keys_text: "They never leave this device. Some hardware takes half a minute.",
+        finishing_title: "Almost done",
+        finishing_text: "The gateway writes the device down.",
+        done_title: "Your device was added",
+        done_text: "From now on you can sign in with it.",
+        failed_title: "Your device was not added",
+        failed_text: "Latchkey says why where you started it. Start it again there.",
+        absent_title: "No device is waiting",
+        absent_text: "Latchkey was closed, or something keeps your browser from reaching it. Run the command again; it opens this page anew.",
+        other_title: "Another user’s Latchkey answers here",
+        other_text: "Run the command under your own account on this computer.",
+        foreign_title: "Another Latchkey answers here",
+        foreign_text: "The one on this device belongs to another page. Run the command again and use the page that it opens.",
+        blocked_title: "Your browser blocks the way to your device",
+        blocked_text: "Click the icon left of the address, allow access to apps on this device, and try again.",
+        timed_out_title: "That took too long",
+        timed_out_text: "Run the command again; it opens this page anew.",
+        lost_title: "The connection to your device broke off",
+        lost_text: "Latchkey may have been closed. Look where you started it, and run the command again.",
+        unreachable_title: "The gateway does not answer",
+        unreachable_text: "Check your network and try again.",
+    }
+    /// The page that says how to add a device.
+    enroll_start: EnrollStartTexts {
+        title: "Add this device",
+        lead: "Latchkey’s program on your device begins, and opens this page for you.",
+        open: "Open a terminal on the device that you want to add.",
+        run: "Run this command:",
+        follow: "Your browser opens. Sign in, name the device, and confirm on it.",
+        missing: "Is the program missing?",
+        missing_text: "Your administrator can tell you where to get it. To see whether it is there:",
+        copy: "Copy",
+        copied: "Copied",
+        test: "Test the way to your device",
+    }
+    /// The page that tests the way to the agent.
+    device_test: DeviceTestTexts {
+        title: "Is my device found?",
+        lead: "This page tries to reach Latchkey on the device you are using and says what is in the way. Nobody is signed in.",
+        no_script: "The test needs JavaScript, which is off in this browser. Signing in with this device needs it too.",
+        running: "Testing",
+        again: "Test again",
+        back: "Back to signing in",
+        what: "What",
+        result: "Result",
+        time: "Time",
+        secure: "Secure page",
+        secure_yes: "Yes",
+        secure_no: "No: browsers reach devices from secure pages only",
+        permission: "Browser’s permission",
+        permission_granted: "Given",
+        permission_denied: "Refused",
+        permission_prompt: "Your browser will ask",
+        permission_unknown: "This browser asks for none",
+        port: "Port",
+        agent: "Latchkey answers",
+        enrolling: "Latchkey waits to be added",
+        other: "Another user’s Latchkey",
+        foreign: "Something that does not answer this page",
+        silent: "Nothing listens, or the way is blocked",
+        slow: "No answer in time",
+        found_title: "Your device is found",
+        found_text: "You can sign in with it. If that fails, the page then says why.",
+        found_enrolling_title: "A device waits to be added",
+        found_enrolling_text: "Finish adding it on the page that it opened.",
+        blocked_title: "Your browser blocks the way",
+        blocked_text: "Click the icon left of the address, allow access to apps on this device, and test again. If your company set this, your administrator can allow this page.",
+        other_title: "Only another user’s Latchkey runs here",
+        other_text: "Start it under your own account: systemctl --user start latchkey-agent, or latchkey-agent run.",
+        foreign_title: "Something answers, but not this page",
+        foreign_text: "Another program uses these ports, or Latchkey on this device belongs to another organisation.",
+        slow_title: "The way is there, but nothing answers",
+        slow_text: "A proxy or a security program may hold the connection back. Leave 127.0.0.1 out of the proxy’s settings and test again.",
+        absent_title: "Latchkey is not running",
+        absent_text: "Start it: systemctl --user start latchkey-agent, or latchkey-agent run. If it runs, a content blocker or a security program may be in the way: switch it off for this page and test again.",
+        insecure_title: "This page is not secure",
+        insecure_text: "Open it by its https address.",
+    }
+}
+
+/// What an advice word of a policy means to a person.
+pub(crate) fn help(advice: &str) -> &str {
+    match advice {
+        "become-managed" => "Use a device that your company manages, or have this one enrolled in management.",
+        "register-device" => "Enrol this device first.",
+        "prove-device" => "Reload the page: your device then proves itself again.",
+        "enroll-hardware-key" => "Enrol a device whose key lives in its TPM or secure enclave.",
+        "sign-in-device" => "Sign in with your device.",
+        "sign-in-device-uv" => "Sign in with your device and confirm with PIN or fingerprint.",
+        "sign-in-second-factor" => "Sign in with a second factor.",
+        "contact-admin" => "Your administrator can help.",
+        "fix-posture:disk" => "Turn on disk encryption, then have your device report again.",
+        "fix-posture:standard" => {
+            "Bring your device up to date and lock it with a password, then have it report again."
+        }
+        other => other,
+    }
+}

@@ -1,0 +1,9 @@
+//! Which sessions are there, and which cookie stands for which? In memory for every request; the store's writer changes them.
+
+mod continued;
+mod facts;
+mod table;
+
+pub(crate) use continued::continues;
+pub(crate) use facts::{ages_of, ages_of_proofs, facts_of_proofs, shared_facts};
+pub(crate) use table::{Grip, Overlay, SessionTable};
