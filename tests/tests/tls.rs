@@ -79,7 +79,7 @@ fn a_new_server_certificate_is_shown_without_a_restart_and_open_connections_live
     assert_eq!(kept.get("wiki.localhost", "/").map(|answer| answer.status), Some(200));
     let script = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout new.key -out new.pem -days 7 \
         -subj '/CN=new' -addext 'subjectAltName=DNS:*.localhost,DNS:wiki.localhost,DNS:auth.localhost,DNS:admin.localhost,\
-DNS:payroll.localhost,DNS:vault.localhost,DNS:device.localhost'";
+DNS:news.localhost,DNS:payroll.localhost,DNS:vault.localhost,DNS:device.localhost'";
     let made = Command::new("sh")
         .args(["-eu", "-c", script])
         .current_dir(demo.scratch())

@@ -55,8 +55,10 @@ pub(crate) fn way_to_sign_in(
     let sealed = transaction.seal(&world.seal).ok()?;
     let name = arrived.site.name();
     let navigates = arrived.browser && arrived.method == http::Method::GET && !arrived.websocket;
+    let page = format!("{}/sign-in?app={name}", view.setup.auth_origin);
     Some(SignInAt {
-        url: format!("{}/sign-in?app={name}&tx={sealed}", view.setup.auth_origin),
+        url: format!("{page}&tx={sealed}"),
+        page,
         at_once: navigates && goes_by_itself(world, view, arrived, denial),
         // A script that is denied is no reason for a cookie.
         cookies: if navigates { cookies } else { Vec::new() },

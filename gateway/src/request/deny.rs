@@ -27,8 +27,10 @@ pub(crate) struct Asked<'a> {
 
 /// The way to the sign-in page and back.
 pub(crate) struct SignInAt {
-    /// Its address.
+    /// Its address, for the browser that asked.
     pub(crate) url: String,
+    /// The same for anybody.
+    pub(crate) page: String,
     /// Whether a browser is sent there at once.
     pub(crate) at_once: bool,
     /// Cookies that the way back takes.
@@ -146,7 +148,7 @@ pub(crate) async fn fail(session: &mut Session, fault: Fault, asked: &Asked<'_>)
 fn challenges(denial: &Denial, asked: &Asked<'_>) -> Vec<String> {
     let named = |scheme: &str| format!("{scheme} realm=\"latchkey\"");
     let session = |more: &str| {
-        let sign_in = asked.sign_in.map(|sign_in| format!(", sign_in=\"{}\"", sign_in.url));
+        let sign_in = asked.sign_in.map(|sign_in| format!(", sign_in=\"{}\"", sign_in.page));
         format!("{}{more}{}", named("Session"), sign_in.unwrap_or_default())
     };
     match denial {
