@@ -1,5 +1,7 @@
 //! How does a blocking test speak with chromedriver?
 
+#![expect(clippy::result_large_err, reason = "an error is the driver's own, and ends its test")]
+
 use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
