@@ -16,7 +16,7 @@ if ! [ -x /usr/sbin/nginx ]; then
     $as_root systemctl disable --now nginx >/dev/null 2>&1 || true
 fi
 
-cargo build --profile dist -p latchkey
+cargo build --profile dist -p latchkey -p latchkey-agent
 cargo build --release -p latchkey-tests --bins
 commit="$(git rev-parse --short HEAD 2>/dev/null || echo unknown)"
 exec "$target/release/latchkey-bench" --latchkey "$target/dist/latchkey" --commit "$commit" "$@"

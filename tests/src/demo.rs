@@ -86,6 +86,15 @@ impl Demo {
         })
     }
 
+    /// The same with this program.
+    pub fn with_agents_of(program: &Path) -> Self {
+        Self::launch(Start {
+            program: Some(program.to_owned()),
+            agents: true,
+            ..Start::default()
+        })
+    }
+
     /// Starts a demo with this program.
     pub fn of(program: &Path) -> Self {
         Self::launch(Start {

@@ -170,8 +170,9 @@ async fn admit(
     world.directory.submit_session(command, actor).await.map(drop)
 }
 
-async fn ask_to_sign_out(Extension(arrived): Extension<Arc<Arrived>>) -> Response {
-    super::sign_in::sign_out_page(&arrived)
+/// A link cannot sign anybody out; it leads to where one can.
+async fn ask_to_sign_out(State(world): State<Arc<World>>) -> Response {
+    see_other(&format!("{}/", world.setup.load().auth_origin))
 }
 
 /// Ends the session that this host's cookie stands for, here and at every other application.

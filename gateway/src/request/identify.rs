@@ -302,7 +302,7 @@ impl SessionInUse {
         if let Some(end) = session.end(directory) {
             return Err(ended(end));
         }
-        if session.generation(grip.generation()).is_none() {
+        if grip.is_replaced() || session.generation(grip.generation()).is_none() {
             return Err(ended(SessionEnd::Replaced));
         }
         let user = user.clone().ok_or_else(|| ended(SessionEnd::UserInactive))?;

@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 use std::collections::{BTreeSet, HashMap};
+use std::net::IpAddr;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
 use std::time::Duration;
@@ -46,8 +47,8 @@ pub(crate) struct Grip {
     generation: u32,
     host: Box<str>,
     made: Timestamp,
-    /// The grip of the cookie that took this one's place: requests under way go on with it.
-    successor: OnceLock<Arc<Grip>>,
+    /// The grip of the cookie that took this one's place, and from where it was asked for.
+    successor: OnceLock<(Arc<Grip>, Option<IpAddr>)>,
     /// The session as policies see it, once they did.
     pub(crate) facts: OnceLock<Arc<SessionFacts>>,
     /// That it may go on, as far as that was asked.
@@ -69,7 +70,7 @@ impl SessionTable {
     /// Takes what the store has in place of what is known.
     pub(crate) fn restore(&self, stored: StoredSessions) {
         for (session, seen) in stored.sessions {
-            self.apply(session, seen);
+            self.apply(session, seen, None);
         }
         let mut records = self.records();
         for (user, place, at) in stored.places {
@@ -116,8 +117,8 @@ impl SessionTable {
         places.is_some_and(|places| places.iter().any(|(known, _)| known == place))
     }
 
-    /// Takes over the new state of a session.
-    pub(crate) fn apply(&self, session: Session, now: Timestamp) {
+    /// Takes over the new state of a session; says from where that was asked for.
+    pub(crate) fn apply(&self, session: Session, now: Timestamp, by: Option<IpAddr>) {
         let mut records = self.records();
         let before = records.entries.get(&session.id).cloned();
         let was: Vec<SessionCookie> = before
@@ -146,13 +147,13 @@ impl SessionTable {
             }
         };
         drop(records);
-        self.replace_cookies(&entry, &was, &cookies);
+        self.replace_cookies(&entry, &was, &cookies, by);
         if !live {
             self.losses.fetch_add(1, Ordering::Release);
         }
     }
 
-    fn replace_cookies(&self, entry: &Arc<Entry>, was: &[SessionCookie], is: &[SessionCookie]) {
+    fn replace_cookies(&self, entry: &Arc<Entry>, was: &[SessionCookie], is: &[SessionCookie], by: Option<IpAddr>) {
         let mut added = Vec::new();
         for cookie in is.iter().filter(|cookie| !contains(was, cookie)) {
             let grip = Arc::new(Grip::new(entry.clone(), cookie));
@@ -163,7 +164,7 @@ impl SessionTable {
             let removed = self.write(&cookie.secret).remove(&cookie.secret);
             let successor = added.iter().find(|grip| *grip.host == *cookie.host);
             if let (Some(removed), Some(successor)) = (removed, successor) {
-                let _ = removed.successor.set(successor.clone());
+                let _ = removed.successor.set((successor.clone(), by));
             }
             self.losses.fetch_add(1, Ordering::Release);
         }
@@ -299,13 +300,21 @@ impl Grip {
         self.entry.seen.fetch_max(now.millis(), Ordering::Relaxed);
     }
 
-    /// What a request that is under way stands on now: the cookie that it came with may have been replaced since.
-    pub(crate) fn latest(self: &Arc<Self>) -> Arc<Self> {
+    /// What a request that is under way stands on now: the cookie that it came with may have been replaced since. Only
+    /// requests from where that was asked for go on with the new one: a copy of the old one ends with it.
+    pub(crate) fn latest(self: &Arc<Self>, peer: IpAddr) -> Arc<Self> {
         let mut grip = self;
-        while let Some(successor) = grip.successor.get() {
+        while let Some((successor, by)) = grip.successor.get()
+            && *by == Some(peer.to_canonical())
+        {
             grip = successor;
         }
         grip.clone()
+    }
+
+    /// Whether another cookie took this one's place.
+    pub(crate) fn is_replaced(&self) -> bool {
+        self.successor.get().is_some()
     }
 }
 

@@ -100,7 +100,7 @@ impl<S: Store> Writer<S> {
                 if !session.is_live() {
                     touched.users.insert(session.user);
                 }
-                self.sessions.apply(session, transaction.at);
+                self.sessions.apply(session, transaction.at, transaction.actor.address);
             }
         }
         if snapshot.revision() != self.published.snapshot().revision() {

@@ -14,6 +14,7 @@
     const accept = (probed) => !probed.enrolling;
     const onPrompt = () => show("prompt", "busy");
     const found = await find({ ports, probeTimeoutMs, accept, onPrompt, signal });
+    remember(found.kind);
     if (found.kind !== "agent") return { phase: NOT_FOUND[found.kind] ?? found.kind };
 
     const asked = await post(config.challengeUrl, question(), { signal });
@@ -34,6 +35,12 @@
     if (finished.status === 200 && next) return leave(next);
     if (answered.status === 200 && !approved) return { phase: "denied" };
     return refused(finished, code === "not-taken" ? "notTaken" : undefined);
+  }
+
+  /** Whether an agent answered, for the next step: policies may look at it. */
+  function remember(kind) {
+    const field = document.getElementById("installed");
+    if (field && kind !== "aborted") field.value = kind === "agent" ? "true" : "false";
   }
 
   function question() {

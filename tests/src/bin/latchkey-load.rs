@@ -1,4 +1,4 @@
-//! How many requests a second does a TLS front answer, and how fast? HTTP/1.1, TLS 1.3, with a client certificate.
+//! How many requests a second does a TLS front answer, and how fast? HTTP/1.1, TLS 1.3, with a client certificate or a cookie.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -28,11 +28,14 @@ struct Arguments {
     #[arg(long)]
     roots: PathBuf,
     /// The client certificate chain.
-    #[arg(long)]
-    certificate: PathBuf,
+    #[arg(long, requires = "key")]
+    certificate: Option<PathBuf>,
     /// Its key.
     #[arg(long)]
-    key: PathBuf,
+    key: Option<PathBuf>,
+    /// The cookie that every request brings.
+    #[arg(long)]
+    cookie: Option<String>,
     /// One connection for many requests, or a full handshake for each.
     #[arg(long, value_enum)]
     mode: Mode,
@@ -109,11 +112,11 @@ struct Target {
 
 impl Target {
     fn of(arguments: &Arguments) -> Self {
-        let identity = Identity {
-            certificate: arguments.certificate.clone(),
-            key: arguments.key.clone(),
-        };
-        let config = tls::client_config(&arguments.roots, Some(&identity), &["http/1.1"]);
+        let identity = arguments.certificate.clone().zip(arguments.key.clone());
+        let identity = identity.map(|(certificate, key)| Identity { certificate, key });
+        let config = tls::client_config(&arguments.roots, identity.as_ref(), &["http/1.1"]);
+        let cookie = arguments.cookie.as_ref().map(|cookie| format!("Cookie: {cookie}\r\n"));
+        let cookie = cookie.unwrap_or_default();
         let connection = match arguments.mode {
             Mode::KeepAlive => "keep-alive",
             Mode::NewConnection => "close",
@@ -124,7 +127,8 @@ impl Target {
             address: arguments.address,
             name: ServerName::try_from(host.clone()).expect("a host name"),
             connector: TlsConnector::from(Arc::new(config)),
-            request: format!("GET / HTTP/1.1\r\nHost: {host}:{port}\r\nConnection: {connection}\r\n\r\n").into_bytes(),
+            request: format!("GET / HTTP/1.1\r\nHost: {host}:{port}\r\n{cookie}Connection: {connection}\r\n\r\n")
+                .into_bytes(),
             mode: arguments.mode,
             begin,
             end: begin + Duration::from_secs_f64(arguments.seconds),

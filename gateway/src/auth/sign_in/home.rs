@@ -17,8 +17,7 @@ use super::visitor::Visitor;
 use super::{end_session, follow};
 use crate::auth::application_host::see_other;
 use crate::cookies::Cookie;
-use crate::pages::{self, DeviceLine, DeviceTest, Home, Link, Message, Moment, Notice, Severity, SignedOut};
-use crate::request::Arrived;
+use crate::pages::{self, DeviceLine, DeviceTest, Home, Moment, Notice, Severity, SignedOut};
 use crate::world::World;
 
 /// The routes.
@@ -173,20 +172,4 @@ pub(crate) fn send_asset(name: &str, headers: &HeaderMap) -> Response {
         return (StatusCode::NOT_MODIFIED, fields).into_response();
     }
     (fields, asset.body).into_response()
-}
-
-/// Asks whether to sign out, on an application's host.
-pub(crate) fn sign_out_page(arrived: &Arrived) -> Response {
-    let message = Message {
-        link: Some(Link {
-            href: "/",
-            text: "Stay signed in",
-        }),
-        ..Message::new(
-            "Sign out?",
-            "To sign out, the application sends a POST to this address. Your page on the sign-in host does it too.",
-            &arrived.id,
-        )
-    };
-    crate::auth::page(&message)
 }

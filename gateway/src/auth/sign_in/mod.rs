@@ -34,7 +34,7 @@ use crate::sign_in::{actor_of, prove_code, prove_password};
 use crate::world::World;
 
 pub(super) use device::problem;
-pub(super) use home::{send_asset, sign_out_page};
+pub(super) use home::send_asset;
 use next::Next;
 use prove::{Proved, proved};
 use state::{Goal, State};

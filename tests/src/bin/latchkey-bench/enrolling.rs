@@ -35,7 +35,9 @@ pub(crate) fn measure(program: &Path, enrolments: usize, rounds: usize) -> Strin
                 )
             })
             .collect();
-        let enrolled = at_once(&demo, prepared, |client, prepared| enroll(&demo, client, prepared));
+        let enrolled = at_once(&demo, prepared, |client, prepared| {
+            drop(enroll(&demo, client, prepared))
+        });
         let passwords = users.iter().cycle().take(CHECKS).cloned().collect();
         let checked = at_once(&demo, passwords, |client, user| check(&demo, client, user));
         per_second.push(enrolled);
@@ -52,15 +54,16 @@ pub(crate) fn measure(program: &Path, enrolments: usize, rounds: usize) -> Strin
 }
 
 /// A device with everything that it needs no answer for.
-struct Prepared {
-    device: Device,
+pub(crate) struct Prepared {
+    pub(crate) device: Device,
     token: String,
     name: String,
     request: String,
 }
 
 impl Prepared {
-    fn of(demo: &Demo, admin: &mut RawClient, user: &str, name: &str) -> Self {
+    /// One of this user's.
+    pub(crate) fn of(demo: &Demo, admin: &mut RawClient, user: &str, name: &str) -> Self {
         let made = call(
             demo,
             admin,
@@ -79,7 +82,7 @@ impl Prepared {
 }
 
 /// Does this for each of the things, by several clients on connections that they keep; how many a second.
-fn at_once<T: Send>(demo: &Demo, things: Vec<T>, each: impl Fn(&mut RawClient, &T) + Sync) -> f64 {
+pub(crate) fn at_once<T: Send>(demo: &Demo, things: Vec<T>, each: impl Fn(&mut RawClient, &T) + Sync) -> f64 {
     let count = things.len();
     let waiting = Mutex::new(things);
     let mut clients: Vec<RawClient> = (0..CLIENTS).map(|_| demo.raw(NOBODY, "auth")).collect();
@@ -99,7 +102,8 @@ fn at_once<T: Send>(demo: &Demo, things: Vec<T>, each: impl Fn(&mut RawClient, &
     rate(count, begun.elapsed())
 }
 
-fn enroll(demo: &Demo, client: &mut RawClient, prepared: &Prepared) {
+/// Enrols it; what the gateway answered.
+pub(crate) fn enroll(demo: &Demo, client: &mut RawClient, prepared: &Prepared) -> Value {
     let Prepared {
         device,
         token,
@@ -110,6 +114,7 @@ fn enroll(demo: &Demo, client: &mut RawClient, prepared: &Prepared) {
     let ending = device.ending_with(demo, &begun, request);
     let enrolled = step(demo, client, device, FINISH_PATH, Some(token), &ending);
     assert!(enrolled["certificate"].is_string(), "{enrolled}");
+    enrolled
 }
 
 fn check(demo: &Demo, client: &mut RawClient, user: &str) {
@@ -128,14 +133,15 @@ fn step(demo: &Demo, client: &mut RawClient, device: &Device, path: &str, token:
     send(demo, client, "auth", &format!("POST {path}"), &fields, &body)
 }
 
-fn make_user(demo: &Demo, admin: &mut RawClient, user: &str) {
+pub(crate) fn make_user(demo: &Demo, admin: &mut RawClient, user: &str) {
     let profile = json!({ "profile": { "login": user, "email": "someone@example.com" } }).to_string();
     call(demo, admin, "POST", "/api/v1/users?activate=true", &profile);
     let password = json!({ "password": PASSWORD }).to_string();
     call(demo, admin, "PUT", &format!("/api/v1/users/{user}/password"), &password);
 }
 
-fn call(demo: &Demo, admin: &mut RawClient, method: &str, path: &str, body: &str) -> Value {
+/// Calls the admin API.
+pub(crate) fn call(demo: &Demo, admin: &mut RawClient, method: &str, path: &str, body: &str) -> Value {
     let fields = format!("Authorization: SSWS {}\r\n", demo.admin_token());
     send(demo, admin, "admin", &format!("{method} {path}"), &fields, body)
 }
@@ -154,12 +160,12 @@ fn send(demo: &Demo, client: &mut RawClient, app: &str, what: &str, fields: &str
     serde_json::from_str(&text).unwrap_or_default()
 }
 
-fn rate(count: usize, elapsed: Duration) -> f64 {
+pub(crate) fn rate(count: usize, elapsed: Duration) -> f64 {
     f64::from(u32::try_from(count).expect("a small number")) / elapsed.as_secs_f64()
 }
 
 /// Puts this program, and what it starts from now on, on one core.
-fn pin(core: &str) {
+pub(crate) fn pin(core: &str) {
     let pinned = Command::new("taskset")
         .args(["-a", "-c", "-p", core, &std::process::id().to_string()])
         .output();
@@ -169,8 +175,8 @@ fn pin(core: &str) {
     );
 }
 
-const GATEWAYS_CORE: &str = "0";
-const OTHER_CORE: &str = "1";
+pub(crate) const GATEWAYS_CORE: &str = "0";
+pub(crate) const OTHER_CORE: &str = "1";
 const CLIENTS: usize = 16;
 const USERS: usize = 50;
 const CHECKS: usize = 100;

@@ -5,6 +5,7 @@ mod enrolling;
 mod fronts;
 mod measure;
 mod nginx;
+mod signing_in;
 mod table;
 
 use std::path::PathBuf;
@@ -41,6 +42,15 @@ struct Arguments {
     /// Measures enrolments and password checks alone.
     #[arg(long)]
     only_enrolments: bool,
+    /// Sign-ins in each round of their measurement; 0 leaves it out.
+    #[arg(long, default_value_t = 2000)]
+    sign_ins: usize,
+    /// Sessions whose memory is measured.
+    #[arg(long, default_value_t = 100_000)]
+    sessions: usize,
+    /// Measures sign-ins and sessions alone.
+    #[arg(long)]
+    only_sign_ins: bool,
     /// The commit to name above the table.
     #[arg(long, default_value = "unknown")]
     commit: String,
@@ -59,6 +69,10 @@ fn main() {
         .load
         .clone()
         .unwrap_or_else(|| beside_this_program("latchkey-load"));
+    if arguments.only_sign_ins {
+        println!("{}", signing_in::measure(&arguments, &load));
+        return;
+    }
     let directory = tempfile::tempdir().expect("a temporary directory");
 
     let plain = Nginx::start(directory.path(), Tuning::Default);
@@ -94,6 +108,9 @@ fn main() {
             "{}",
             enrolling::measure(&arguments.latchkey, arguments.enrolments, arguments.rounds)
         );
+    }
+    if arguments.sign_ins > 0 {
+        println!("{}", signing_in::measure(&arguments, &load));
     }
 }
 
