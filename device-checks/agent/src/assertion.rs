@@ -51,6 +51,17 @@ pub enum AssertError {
     NoVerification(String),
 }
 
+impl AssertError {
+    /// Whether the PIN was a wrong one, and how many tries are left where that is known.
+    pub fn wrong_pin(&self) -> Option<Option<u32>> {
+        match self {
+            Self::Key(KeyError::WrongPin { tries_left })
+            | Self::Sign(jws::SignError::Key(KeyError::WrongPin { tries_left })) => Some(*tries_left),
+            Self::Url(_) | Self::Ask(_) | Self::Key(_) | Self::Sign(_) | Self::NoVerification(_) => None,
+        }
+    }
+}
+
 impl AccountKey {
     /// The key that signs without asking.
     ///

@@ -52,6 +52,9 @@ pub enum BadChallenge {
     /// It wants a verified user, but not a verified user's key.
     #[error("the challenge wants a verified user by the wrong key")]
     Verification,
+    /// Another installation is meant.
+    #[error("the challenge is for another installation: was the browser opened by an agent elsewhere?")]
+    Instance,
 }
 
 impl VerifiedChallenge {
@@ -73,7 +76,7 @@ impl VerifiedChallenge {
         if challenge.org_id != pinned.organization {
             return Err(BadChallenge::Organization);
         }
-        check_time(&challenge, now)?;
+        check_time(challenge.iat, challenge.exp, now)?;
         check_contents(&challenge, pinned)?;
         if challenge.origin == origin {
             Ok(Self(challenge))
@@ -93,10 +96,11 @@ pub fn pinned_key<'a>(pinned: &'a Pinned, token: &Unverified<'_>) -> Option<&'a 
     pinned.challenge_keys.iter().find(|key| key.thumbprint() == token.key())
 }
 
-fn check_time(challenge: &Challenge, now: Timestamp) -> Result<(), BadChallenge> {
-    let lifetime = challenge.exp.checked_sub(challenge.iat).ok_or(BadChallenge::Time)?;
-    let begun = challenge.iat <= now.secs().saturating_add(LEEWAY);
-    let over = now.secs() >= challenge.exp.saturating_add(LEEWAY);
+/// Whether something that is good from `iat` to `exp` is good now, and not for too long.
+pub(crate) fn check_time(iat: i64, exp: i64, now: Timestamp) -> Result<(), BadChallenge> {
+    let lifetime = exp.checked_sub(iat).ok_or(BadChallenge::Time)?;
+    let begun = iat <= now.secs().saturating_add(LEEWAY);
+    let over = now.secs() >= exp.saturating_add(LEEWAY);
     if begun && !over && (1..=LONGEST).contains(&lifetime) {
         Ok(())
     } else {
@@ -128,7 +132,7 @@ fn check_contents(challenge: &Challenge, pinned: &Pinned) -> Result<(), BadChall
 }
 
 /// 128 bits in base64url.
-const SHORTEST_NONCE: usize = 22;
+pub(crate) const SHORTEST_NONCE: usize = 22;
 const METHOD: &str = "signed_nonce";
 
 #[cfg(test)]

@@ -11,6 +11,7 @@ use crate::cli::error::chain;
 use crate::gateway::{Ask, AskError, Gateway, refusal};
 use crate::installation::{Clock, ConnectError, Installation};
 use crate::keys::{self, Choice, KeyError, blocking};
+use crate::loopback::{Found, look};
 use crate::management;
 use crate::pin;
 use crate::renew::device_host;
@@ -62,6 +63,7 @@ pub async fn examine(folder: &Folder, now: Clock) -> Vec<Finding> {
     findings.push(tpm(&installation.state).await);
     findings.push(token(&installation).await);
     findings.extend(management_certificates(&installation));
+    findings.push(loopback(&installation.state).await);
     let gateway = gateway(&installation, &mut findings).await;
     if installation.state.accounts.is_empty() {
         findings.push(wrong("accounts", "there are none", "`latchkey-agent accounts add`"));
@@ -151,6 +153,28 @@ fn management_certificates(installation: &Installation) -> Vec<Finding> {
         findings.push(good("management certificate", says));
     }
     findings
+}
+
+/// Whether pages find an agent of this user on this machine.
+async fn loopback(state: &State) -> Finding {
+    let mut others = Vec::new();
+    for port in state.loopback_ports() {
+        match look(*port, &state.gateway.issuer).await {
+            Found::Agent => return good("loopback", format!("an agent answers on port {port}")),
+            Found::Enrolling | Found::Nobody => {}
+            Found::Another => others.push(port.to_string()),
+        }
+    }
+    let start = "no agent answers pages: `latchkey-agent run`, or `systemctl --user enable --now latchkey-agent`";
+    if others.len() == state.loopback_ports().len() {
+        let says = format!("others have all its ports: {}", others.join(", "));
+        return wrong(
+            "loopback",
+            says,
+            "end what listens there, or have the gateway publish other ports",
+        );
+    }
+    skipped("loopback", start)
 }
 
 /// Whether the gateway can be reached, is trusted, is the one that was pinned, and has the same time.

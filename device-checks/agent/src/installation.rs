@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use device_checks::wire::Timestamp;
-use device_checks::wire::{ENROLLMENTS_PATH, EnrollmentStatus, RENAME_SUFFIX, Rename};
+use device_checks::wire::{ENROLLMENTS_PATH, EnrollmentStatus, Organization, RENAME_SUFFIX, Rename};
 use http::Method;
 
 use crate::assertion::{self, AccountKey, AssertError};
@@ -87,10 +87,20 @@ impl Installation {
     ///
     /// It cannot be reached, or is another one.
     pub async fn connect(&self) -> Result<Gateway, ConnectError> {
+        Ok(self.meet().await?.0)
+    }
+
+    /// The same, with what it says of itself.
+    ///
+    /// # Errors
+    ///
+    /// As [`Installation::connect`].
+    pub async fn meet(&self) -> Result<(Gateway, Organization), ConnectError> {
         let pinned = &self.state.gateway;
         let gateway = Gateway::new(&pinned.issuer, pinned.authority.as_deref(), None)?;
-        pin::check(pinned, &gateway.organization().await?)?;
-        Ok(gateway)
+        let organization = gateway.organization().await?;
+        pin::check(pinned, &organization)?;
+        Ok((gateway, organization))
     }
 
     /// How the gateway says an enrolment stands.

@@ -6,8 +6,10 @@ use std::path::{Path, PathBuf};
 
 use device_checks::LeafCertificate;
 use device_checks::attestation::RootClass;
+use device_checks::loopback::LOOPBACK_PORTS;
 use device_checks::wire::{
-    DeviceId, EnrollmentId, InstanceId, KeyProtection, OrganizationId, PublicKey, Timestamp, UserId, VerificationMethod,
+    DeviceId, EnrollmentId, InstanceId, KeyProtection, Organization, OrganizationId, PublicKey, Timestamp, UserId,
+    VerificationMethod,
 };
 use serde::{Deserialize, Serialize};
 
@@ -32,6 +34,9 @@ pub struct State {
     pub device: Device,
     /// The accounts on it.
     pub accounts: Vec<Account>,
+    /// The ports where pages look for this agent, as the gateway said last; absent where it never did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    loopback_ports: Option<Vec<u16>>,
 }
 
 /// The organisation that this installation enrolled with: nobody else is answered.
@@ -191,7 +196,21 @@ impl State {
             instance,
             device,
             accounts: Vec::new(),
+            loopback_ports: None,
         }
+    }
+
+    /// The ports where pages look for this agent.
+    pub fn loopback_ports(&self) -> &[u16] {
+        self.loopback_ports.as_deref().unwrap_or(&LOOPBACK_PORTS)
+    }
+
+    /// Remembers the ports that the gateway publishes, if they are others; says whether they are.
+    pub fn learn(&mut self, organization: &Organization) -> bool {
+        let published = Some(organization.loopback_ports.clone()).filter(|ports| !ports.is_empty());
+        let is_new = self.loopback_ports != published;
+        self.loopback_ports = published;
+        is_new
     }
 
     /// The account with this login, or the only one.
@@ -290,6 +309,23 @@ impl Folder {
         self.load()?.ok_or_else(|| StateError::Empty {
             folder: self.path.clone(),
         })
+    }
+
+    /// Remembers what the gateway publishes, if that is new; says whether it is.
+    ///
+    /// # Errors
+    ///
+    /// As [`Folder::write`] and [`Folder::require`].
+    pub fn learn(&self, organization: &Organization) -> Result<bool, StateError> {
+        // Nobody is kept from writing for nothing.
+        if !self.require()?.learn(organization) {
+            return Ok(false);
+        }
+        let writer = self.write()?;
+        let mut state = self.require()?;
+        let is_new = state.learn(organization);
+        writer.save(&state)?;
+        Ok(is_new)
     }
 
     /// Takes the right to change it, until the writer goes.

@@ -6,22 +6,21 @@ use std::sync::Arc;
 
 use clap::Args;
 use device_checks::wire::{Authenticated, Organization};
-use serde_json::{Value, json};
 
 use super::World;
-use super::describe;
+use super::browser::Browser;
 use super::error::{CliError, chain};
-use super::output::{Progress, Told, moment, pairs, paragraph};
+use super::keep::keep;
+use super::output::{Progress, paragraph};
 use super::place::Place;
 use super::prompt::{self, attended};
 use crate::enrollment::{Applicant, Done, Step, Wish};
 use crate::gateway::Gateway;
-use crate::keys::{self, Configuration, KeyStore, Role, Shared, StoredKey, blocking};
+use crate::keys::{self, Configuration, KeyStore, Role, blocking};
 use crate::pin;
-use crate::private_file::{self, FileError};
-use crate::report;
+use crate::private_file::FileError;
 use crate::secret::Secret;
-use crate::state::{Account, Device, Instance, Pinned, State, StateError, Verification, Writer};
+use crate::state::{Device, Instance, Pinned, State, StateError, Writer};
 
 /// How to enrol.
 #[derive(Args)]
@@ -59,6 +58,12 @@ pub(super) struct Who {
     /// The file with an administrator's enrolment token, in place of user and password
     #[arg(long, value_name = "FILE")]
     token_file: Option<PathBuf>,
+    /// Say who you are in the browser, on this machine
+    #[arg(long, conflicts_with_all = ["user", "password_file", "totp", "token_file"])]
+    browser: bool,
+    /// Do not open the browser, only say where to go
+    #[arg(long, requires = "browser")]
+    no_open: bool,
     /// The file with the PIN of a user-verification key
     #[arg(long, value_name = "FILE")]
     pin_file: Option<PathBuf>,
@@ -100,6 +105,16 @@ pub(super) async fn enroll(world: &World, asked: Asked) -> Result<(), CliError> 
         configuration,
     };
     first(world, &writer, gateway, &organization, &asked.who, draft).await
+}
+
+impl Who {
+    /// The browser, where it is to be used.
+    async fn browser(&self, applicant: &Applicant, organization: &Organization) -> Result<Option<Browser>, CliError> {
+        if !self.browser {
+            return Ok(None);
+        }
+        Browser::begin(applicant, organization, !self.no_open).await.map(Some)
+    }
 }
 
 impl Asked {
@@ -152,18 +167,26 @@ pub(super) async fn add(world: &World, writer: &Writer, mut state: State, who: &
         instance_key: state.instance.key.clone(),
         now: world.now,
     };
-    let wish = || {
+    let wish = |_| {
         Ok(Wish {
             name: state.device.name.clone(),
             pin: new_pin(who, &organization)?,
             management: world.folder.management(&state),
         })
     };
-    let done = apply(world, &applicant, who, wish).await?;
-    // The pinned keys stay: nothing that is signed by one of them vouches for others.
-    state.gateway.device_origin = organization.device_origin;
-    state.device.id = done.enrollment.enrolled().device;
-    keep(world, writer, &applicant, state, done).await
+    let browser = who.browser(&applicant, &organization).await?;
+    let ended = match apply(world, &applicant, who, browser.as_ref(), wish).await {
+        Ok(done) => {
+            state.learn(&organization);
+            // The pinned keys stay: nothing that is signed by one of them vouches for others.
+            state.gateway.device_origin = organization.device_origin;
+            state.device.id = done.enrollment.enrolled().device;
+            keep(world, writer, &applicant, state, done).await
+        }
+        Err(error) => Err(error),
+    };
+    Browser::end(browser, &ended).await;
+    ended.map(drop)
 }
 
 /// What the first enrolment begins with.
@@ -194,35 +217,47 @@ async fn first(
         instance_key: instance_key.clone(),
         now: world.now,
     };
-    let wish = || {
+    let wish = |named: Option<String>| {
         let management = draft.management.clone();
+        let usual = host_name();
+        // Whoever was asked in the browser is not asked again.
+        let said = draft.name.or(named).or_else(|| usual.clone().filter(|_| who.browser));
         Ok(Wish {
-            name: prompt::text(draft.name, "Name of this device", "--name NAME", host_name())?,
+            name: prompt::text(said, "Name of this device", "--name NAME", usual)?,
             pin: new_pin(who, organization)?,
             management: management.unwrap_or_else(|| world.folder.path().join("management")),
         })
     };
-    let done = match apply(world, &applicant, who, wish).await {
-        Ok(done) => done,
+    let (browser, done) = match who.browser(&applicant, organization).await {
+        Ok(browser) => {
+            let done = apply(world, &applicant, who, browser.as_ref(), wish).await;
+            (browser, done)
+        }
+        Err(error) => (None, Err(error)),
+    };
+    let ended = match done {
+        Ok(done) => {
+            let enrolled = done.enrollment.enrolled();
+            let (id, key) = (enrolled.instance, instance_key);
+            let device = Device {
+                id: enrolled.device,
+                name: enrolled.name.clone(),
+            };
+            let (pinned, keys, management) = (draft.pinned, draft.configuration, draft.management);
+            let mut state = State::new(pinned, keys, management, Instance { id, key }, device);
+            state.learn(organization);
+            keep(world, writer, &applicant, state, done).await
+        }
         Err(error) => {
             let store = Arc::clone(&applicant.store);
             if let Err(left) = blocking(move || store.delete(&instance_key)).await {
                 super::output::complain(&format!("the instance's key is left over: {}\n", chain(&left)));
             }
-            return Err(error);
+            Err(error)
         }
     };
-    let enrolled = done.enrollment.enrolled();
-    let instance = Instance {
-        id: enrolled.instance,
-        key: instance_key,
-    };
-    let device = Device {
-        id: enrolled.device,
-        name: enrolled.name.clone(),
-    };
-    let state = State::new(draft.pinned, draft.configuration, draft.management, instance, device);
-    keep(world, writer, &applicant, state, done).await
+    Browser::end(browser, &ended).await;
+    ended.map(drop)
 }
 
 /// Says who the user is, then enrols.
@@ -230,15 +265,20 @@ async fn apply(
     world: &World,
     applicant: &Applicant,
     who: &Who,
-    wish: impl FnOnce() -> Result<Wish, CliError>,
+    browser: Option<&Browser>,
+    wish: impl FnOnce(Option<String>) -> Result<Wish, CliError>,
 ) -> Result<Done, CliError> {
-    let token = match &who.token_file {
-        Some(file) => prompt::read(file)?,
-        None => authenticate(applicant, who).await?,
+    let (token, name) = match (&who.token_file, browser) {
+        (_, Some(browser)) => browser.granted().await?,
+        (Some(file), None) => (prompt::read(file)?, None),
+        (None, None) => (authenticate(applicant, who).await?, None),
     };
-    let wish = wish()?;
+    let wish = wish(name)?;
     let progress = Progress::begin(world.json);
     let watch = |step| {
+        if let Some(browser) = browser {
+            browser.tell(step);
+        }
         progress.say(match step {
             Step::Identifying => "asking the TPM which machine this is",
             Step::Beginning => "telling the gateway",
@@ -267,130 +307,6 @@ async fn authenticate(applicant: &Applicant, who: &Who) -> Result<Secret, CliErr
             }
         }
     }
-}
-
-/// Keeps what was enrolled, now that the receipt was believed; an older account of the same user is replaced.
-async fn keep(
-    world: &World,
-    writer: &Writer,
-    applicant: &Applicant,
-    mut state: State,
-    mut done: Done,
-) -> Result<(), CliError> {
-    let enrolled = done.enrollment.enrolled();
-    let older = state.accounts.iter().position(|account| account.user == enrolled.user);
-    let older = older.map(|index| state.accounts.remove(index));
-    let account = Account {
-        login: done.login.clone(),
-        user: enrolled.user,
-        enrollment: enrolled.enrollment,
-        files: older
-            .as_ref()
-            .map_or_else(|| state.name_files(&done.login), |older| older.files.clone()),
-        possession: done.possession.clone(),
-        verification: done.verification.clone().map(|key| Verification {
-            key,
-            method: device_checks::wire::VerificationMethod::Pin,
-        }),
-        key_protection: enrolled.key_protection,
-        root_class: enrolled.root_class,
-        managed: enrolled.managed,
-        fastpass: enrolled.fastpass,
-    };
-    write_files(writer, &state, &account, &*applicant.store, &enrolled.certificate)?;
-    state.accounts.push(account.clone());
-    writer.save(&state)?;
-    if let Some(older) = older {
-        let keys: Vec<StoredKey> = [
-            Some(older.possession),
-            older.verification.map(|verification| verification.key),
-        ]
-        .into_iter()
-        .flatten()
-        .collect();
-        let store = Arc::clone(&applicant.store);
-        if let Err(left) = blocking(move || keys.iter().try_for_each(|key| store.delete(key))).await {
-            done.notes
-                .push(format!("keys of before are left over: {}", chain(&left)));
-        }
-    }
-    // Enrolled it is, whatever becomes of this.
-    if let Err(error) = report(world, &account).await {
-        done.notes.push(format!(
-            "what this device is like was not reported yet ({}); `latchkey-agent report` does it, and so does `run`",
-            chain(&error)
-        ));
-    }
-    tell(world, &state, &account, &done, &*applicant.store).show(world.json);
-    Ok(())
-}
-
-/// Says at once what the device is like: some applications let nobody in before.
-async fn report(world: &World, account: &Account) -> Result<(), CliError> {
-    let installation = world.installation()?;
-    let gateway = installation.connect().await?;
-    let collector = world.collector(&installation.state).await;
-    report::report(&installation, &gateway, account, &collector, None).await?;
-    Ok(())
-}
-
-fn write_files(
-    writer: &Writer,
-    state: &State,
-    account: &Account,
-    store: &dyn KeyStore,
-    certificate: &str,
-) -> Result<(), CliError> {
-    let folder = writer.folder();
-    private_file::write(&folder.certificate(account), certificate.as_bytes())?;
-    if let Some(authority) = &state.gateway.authority {
-        private_file::write(&folder.authority(), authority.as_bytes())?;
-    }
-    if let Some(Shared::File(pem)) = store.shared(&account.possession)? {
-        private_file::write(&folder.key(account), pem.as_bytes())?;
-        private_file::write(&folder.openssl_configuration(), OPENSSL_CONFIGURATION.as_bytes())?;
-    }
-    Ok(())
-}
-
-fn tell(world: &World, state: &State, account: &Account, done: &Done, store: &dyn KeyStore) -> Told {
-    let enrolled = done.enrollment.enrolled();
-    let lines = describe::things_to_try(&world.folder, state, account, store);
-    let mut text = format!("Enrolled `{}` for {}.\n\n", enrolled.name, account.login);
-    text += &pairs(&[
-        ("DEVICE", format!("{} ({})", enrolled.name, enrolled.device)),
-        ("KEYS", describe::store(&state.keys)),
-        (
-            "PROTECTION",
-            describe::protection(account.key_protection, account.root_class),
-        ),
-        ("VERIFICATION", describe::verification(account)),
-        ("MANAGED", if enrolled.managed { "yes" } else { "no" }.to_owned()),
-        ("CERTIFICATE", world.folder.certificate(account).display().to_string()),
-        ("VALID UNTIL", moment(done.enrollment.leaf().not_after)),
-    ]);
-    for note in &done.notes {
-        text += "\n";
-        text += &paragraph(&format!("Note: {note}"), "");
-    }
-    text += "\nTry it:\n\n";
-    for line in &lines {
-        text += &format!("  {}\n", line.replace('\n', "\n  "));
-    }
-    let mut json = describe::account(&world.folder, account, Some(store));
-    if let Value::Object(members) = &mut json {
-        members.insert("device".to_owned(), json!(enrolled.device));
-        members.insert("name".to_owned(), json!(enrolled.name));
-        members.insert("instance".to_owned(), json!(enrolled.instance));
-        members.insert("keys".to_owned(), json!(state.keys.keys));
-        members.insert(
-            "attested".to_owned(),
-            json!(done.activated.as_ref().map(|activated| activated.attested)),
-        );
-        members.insert("notes".to_owned(), json!(done.notes));
-        members.insert("try".to_owned(), json!(lines));
-    }
-    Told { text, json }
 }
 
 fn new_pin(who: &Who, organization: &Organization) -> Result<Option<Secret>, CliError> {
@@ -422,31 +338,3 @@ fn host_name() -> Option<String> {
     let name = std::fs::read_to_string("/proc/sys/kernel/hostname").ok()?;
     Some(name.trim().to_owned()).filter(|name| !name.is_empty())
 }
-
-/// Lets OpenSSL, and curl with it, use a key in a TPM: randomness and hashing stay with the default provider.
-pub const OPENSSL_CONFIGURATION: &str = "\
-openssl_conf = openssl_init
-
-[openssl_init]
-providers = providers
-alg_section = algorithms
-random = random
-
-[providers]
-default = default_provider
-tpm2 = tpm2_provider
-
-[default_provider]
-activate = 1
-
-[tpm2_provider]
-activate = 1
-
-[algorithms]
-default_properties = ?provider=tpm2,tpm2.digest!=yes,tpm2.cipher!=yes
-
-[random]
-random = CTR-DRBG
-properties = provider=default
-seed_properties = provider=default
-";

@@ -67,6 +67,21 @@ pub(super) enum CliError {
         /// Why, as the gateway says.
         message: String,
     },
+    /// No page would find this agent.
+    #[error(
+        "every port on which pages look for an agent is taken ({}): end what listens there",
+        listed(ports)
+    )]
+    NoPort {
+        /// The ports.
+        ports: Vec<u16>,
+    },
+    /// The user did not come back from the browser.
+    #[error("nobody finished in the browser within 10 minutes: nothing was enrolled")]
+    Late,
+    /// The user ended it.
+    #[error("ended: nothing was enrolled")]
+    Interrupted,
     /// The self-test found something; shown already.
     #[error("wrong: {wrong}")]
     Unwell {
@@ -95,6 +110,9 @@ impl CliError {
             | Self::Renew(_)
             | Self::Report(_)
             | Self::FactorNeeded { .. }
+            | Self::NoPort { .. }
+            | Self::Late
+            | Self::Interrupted
             | Self::Unwell { .. }
             | Self::Start(_) => 1,
         }
@@ -140,10 +158,17 @@ impl CliError {
             | Self::Renew(_)
             | Self::Report(_)
             | Self::FactorNeeded { .. }
+            | Self::NoPort { .. }
+            | Self::Late
+            | Self::Interrupted
             | Self::Unwell { .. }
             | Self::Start(_) => None,
         }
     }
+}
+
+fn listed(ports: &[u16]) -> String {
+    ports.iter().map(u16::to_string).collect::<Vec<_>>().join(", ")
 }
 
 /// An error with everything that caused it.

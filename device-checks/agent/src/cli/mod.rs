@@ -2,10 +2,12 @@
 
 mod accounts;
 mod assert;
+mod browser;
 mod describe;
 mod enroll;
 pub(crate) mod error;
 mod examine;
+mod keep;
 mod output;
 mod pin;
 mod place;
@@ -21,10 +23,10 @@ use std::sync::Arc;
 use clap::{Args, Parser, Subcommand};
 
 use crate::installation::{Clock, Installation};
-use crate::signals::{Collector, Linux, SystemPrograms};
+use crate::signals::{self, Collector};
 use crate::state::{Folder, State};
 
-pub use enroll::OPENSSL_CONFIGURATION;
+pub use keep::OPENSSL_CONFIGURATION;
 
 use error::{CliError, chain};
 use output::{complain, printable_lines};
@@ -72,8 +74,8 @@ enum Task {
     Unenroll(accounts::Forget),
     /// Have the gateway ask what it wants to know of this device, and answer it
     Report(assert::Report),
-    /// Keep certificates and reports fresh until stopped
-    Run,
+    /// Answer pages that ask for a sign-in, and keep certificates and reports fresh, until stopped
+    Run(run::Asked),
     /// Find what is wrong, and how to mend it
     Doctor,
     /// Print a header field that proves this device in one request: curl -H "$(latchkey-agent assert --url URL)" URL
@@ -131,7 +133,7 @@ fn perform(common: Common, task: Task, now: Clock) -> Result<(), CliError> {
             Task::Renew(which) => accounts::renew(&world, &which).await,
             Task::Unenroll(forget) => accounts::unenroll(&world, &forget).await,
             Task::Report(asked) => assert::report(&world, &asked).await,
-            Task::Run => run::run(&world).await,
+            Task::Run(asked) => run::run(&world, asked).await,
             Task::Doctor => examine::examine(&world).await,
             Task::Assert(asked) => assert::assert(&world, &asked).await,
             Task::Totp(asked) => totp::print_code(&world, &asked),
@@ -144,12 +146,8 @@ impl World {
         Ok(Installation::open(self.folder.clone(), self.now)?)
     }
 
-    /// What this machine says of itself; whether the TPM that was chosen answers is asked once.
     async fn collector(&self, state: &State) -> Arc<dyn Collector> {
-        let tcti = state.keys.tcti.clone();
-        let answers = move || tcti.map(|tcti| crate::keys::tpm_is_there(&tcti).is_ok());
-        let answers = tokio::task::spawn_blocking(answers).await.ok().flatten();
-        Arc::new(Linux::new(PathBuf::from("/"), SystemPrograms, answers))
+        signals::of_this_machine(state.keys.tcti.clone()).await
     }
 }
 
@@ -193,6 +191,9 @@ mod tests {
             "latchkey-agent unenroll",
             "latchkey-agent report --pin-file p",
             "latchkey-agent run --state s",
+            "latchkey-agent run --prompt ask-me",
+            "latchkey-agent enroll --gateway https://a --browser --no-open --name n --pin-file p",
+            "latchkey-agent accounts add --browser",
             "latchkey-agent doctor --json",
             "latchkey-agent assert --method GET --url https://app/ --account alice --verify-user --pin-file p",
             "latchkey-agent totp --secret-file f",
@@ -210,6 +211,11 @@ mod tests {
             "latchkey-agent enroll --gateway https://a --keys pkcs11",
             "latchkey-agent enroll --gateway https://a --keys magic",
             "latchkey-agent enroll --gateway https://a --pin-file p --no-pin",
+            "latchkey-agent enroll --gateway https://a --browser --user alice",
+            "latchkey-agent enroll --gateway https://a --browser --password-file p",
+            "latchkey-agent enroll --gateway https://a --browser --totp 123456",
+            "latchkey-agent enroll --gateway https://a --browser --token-file t",
+            "latchkey-agent enroll --gateway https://a --no-open",
             "latchkey-agent assert",
             "latchkey-agent totp",
         ] {

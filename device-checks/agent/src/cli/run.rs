@@ -1,9 +1,11 @@
-//! How do certificates and reports stay fresh? In rounds, until the process is told to stop.
+//! How do certificates and reports stay fresh? In rounds, until the process is told to stop; beside them, pages are answered.
 
 use std::collections::BTreeMap;
 use std::io::IsTerminal;
+use std::sync::Arc;
 use std::time::Duration;
 
+use clap::Args;
 use device_checks::wire::{EnrollmentId, Timestamp};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing::{info, warn};
@@ -11,9 +13,21 @@ use tracing::{info, warn};
 use super::World;
 use super::error::{CliError, chain};
 use crate::installation::Installation;
+use crate::loopback::authenticator::Authenticator;
+use crate::loopback::listen;
+use crate::prompt::Prompt;
 use crate::renew::renew;
 use crate::report::report;
 use crate::state::{Account, renew_at};
+
+/// How to run.
+#[derive(Args)]
+pub(super) struct Asked {
+    /// Ask by this command whether to sign in: it reads the question as JSON, and approves by exit code 0, with the PIN on
+    /// the first line of its output [default: ask on the desktop or the terminal]
+    #[arg(long, value_name = "CMD")]
+    prompt: Option<String>,
+}
 
 /// When an account was last seen to, and how often in a row that failed.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -23,7 +37,7 @@ struct Seen {
 }
 
 /// Runs until SIGTERM or SIGINT.
-pub(super) async fn run(world: &World) -> Result<(), CliError> {
+pub(super) async fn run(world: &World, asked: Asked) -> Result<(), CliError> {
     tracing_subscriber::fmt()
         .with_writer(std::io::stderr)
         .with_target(false)
@@ -36,10 +50,13 @@ pub(super) async fn run(world: &World) -> Result<(), CliError> {
     // Whatever can be wrong from the beginning is said at once.
     let installation = world.installation()?;
     info!(device = %installation.state.device.id, gateway = installation.state.gateway.issuer, "running");
+    let prompt = asked.prompt.map_or(Prompt::Usual, Prompt::Command);
+    let authenticator = Arc::new(Authenticator::new(world.folder.clone(), world.now, prompt));
+    let listening = tokio::spawn(listen(Arc::clone(&authenticator)));
     let mut seen = BTreeMap::new();
     loop {
         let wait = tokio::select! {
-            wait = round(world, &mut seen) => wait,
+            wait = round(world, &authenticator, &mut seen) => wait,
             _ = terminate.recv() => break,
             _ = interrupt.recv() => break,
         };
@@ -50,12 +67,13 @@ pub(super) async fn run(world: &World) -> Result<(), CliError> {
             _ = interrupt.recv() => break,
         }
     }
+    listening.abort();
     info!("stopped");
     Ok(())
 }
 
 /// Sees to every account that it is time for; says how long there is nothing to do.
-async fn round(world: &World, seen: &mut BTreeMap<EnrollmentId, Seen>) -> Duration {
+async fn round(world: &World, authenticator: &Authenticator, seen: &mut BTreeMap<EnrollmentId, Seen>) -> Duration {
     // Read each time: accounts come and go meanwhile.
     let installation = match world.installation() {
         Ok(installation) => installation,
@@ -67,7 +85,7 @@ async fn round(world: &World, seen: &mut BTreeMap<EnrollmentId, Seen>) -> Durati
     let mut wait = HOUR;
     for account in &installation.state.accounts {
         let entry = seen.entry(account.enrollment).or_default();
-        match see_to(world, &installation, account, entry).await {
+        match see_to(world, authenticator, &installation, account, entry).await {
             Ok(()) => entry.failures = 0,
             Err(error) => {
                 warn!(account = account.login, error, "will try again");
@@ -79,14 +97,21 @@ async fn round(world: &World, seen: &mut BTreeMap<EnrollmentId, Seen>) -> Durati
     wait
 }
 
-async fn see_to(world: &World, installation: &Installation, account: &Account, seen: &mut Seen) -> Result<(), String> {
+async fn see_to(
+    world: &World,
+    authenticator: &Authenticator,
+    installation: &Installation,
+    account: &Account,
+    seen: &mut Seen,
+) -> Result<(), String> {
     let now = installation.now();
     let renews = renewal(installation, account).is_some_and(|due| now >= due);
     let reports = report_due(*seen, now).is_zero();
     if !renews && !reports {
         return Ok(());
     }
-    let gateway = installation.connect().await.map_err(|error| chain(&error))?;
+    let (gateway, organization) = installation.meet().await.map_err(|error| chain(&error))?;
+    authenticator.learn(&organization);
     // A certificate that cannot be renewed is no reason to say nothing of the device.
     let renewed = match renews {
         true => renew_now(world, installation, account).await,

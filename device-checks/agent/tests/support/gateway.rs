@@ -5,7 +5,7 @@ mod http;
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Condvar, Mutex};
 use std::time::{Duration, SystemTime};
 
 use certs::{Authority, Material, Purpose, Terms, VerifiedRequest, read_anchors};
@@ -23,6 +23,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
+use super::page::free_ports;
 use super::swtpm::make_credential;
 
 use answers::answer;
@@ -51,6 +52,10 @@ pub(crate) struct Behaviour {
     pub(crate) lifetime: u64,
     /// What its challenges say otherwise than they should.
     pub(crate) challenge: Value,
+    /// On which ports its pages look for agents.
+    pub(crate) ports: Vec<u16>,
+    /// Whether devices that enrol may sign in.
+    pub(crate) fastpass: bool,
 }
 
 impl Default for Behaviour {
@@ -66,6 +71,8 @@ impl Default for Behaviour {
             ahead: 0,
             lifetime: 90 * 24 * 3600,
             challenge: json!({}),
+            ports: free_ports(2),
+            fastpass: true,
         }
     }
 }
@@ -81,6 +88,7 @@ struct World {
     devices: Authority,
     behaviour: Mutex<Behaviour>,
     known: Mutex<Known>,
+    answered: Condvar,
 }
 
 /// What it has learnt, and every request it saw.
@@ -110,6 +118,7 @@ impl FakeGateway {
             devices: authority("Test device CA", Purpose::Device),
             behaviour: Mutex::default(),
             known: Mutex::default(),
+            answered: Condvar::new(),
         });
         let tls = Arc::new(tls(&world));
         let shared = Arc::clone(&world);
@@ -143,6 +152,32 @@ impl FakeGateway {
     /// The answers to challenges so far.
     pub(crate) fn answers(&self) -> Vec<Answer> {
         self.world.known.lock().unwrap().answers.clone()
+    }
+
+    /// A challenge as a page gets it, with these claims in place of its own.
+    pub(crate) fn challenge(&self, claims: &Value) -> String {
+        let mut behaviour = self.world.behaviour.lock().unwrap().clone();
+        behaviour.challenge = claims.clone();
+        answers::challenge(&self.world, &behaviour)
+    }
+
+    /// Signs claims as challenges are signed.
+    pub(crate) fn sign(&self, typ: &str, claims: &impl Serialize) -> String {
+        sign(&self.world.behaviour.lock().unwrap().key, typ, claims)
+    }
+
+    /// On which ports its pages look for agents.
+    pub(crate) fn ports(&self) -> Vec<u16> {
+        self.world.behaviour.lock().unwrap().ports.clone()
+    }
+
+    /// Waits until there are so many answers.
+    pub(crate) fn wait_for_answers(&self, count: usize) -> Vec<Answer> {
+        let known = self.world.known.lock().unwrap();
+        let waits = |known: &mut Known| known.answers.len() < count;
+        let (known, waited) = self.world.answered.wait_timeout_while(known, PATIENCE, waits).unwrap();
+        assert!(!waited.timed_out(), "{:?}", known.answers);
+        known.answers.clone()
     }
 
     pub(crate) fn removed(&self) -> bool {
@@ -232,6 +267,7 @@ fn attempt() -> AttemptId {
     AttemptId::from_random(5)
 }
 
-const TOKEN: &str = "lke_token";
+const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const TOKEN: &str = "lke_token";
 const SECRET: &[u8] = b"0123456789abcdef0123456789abcdef";
 const NONCE: &str = "nonce-of-22-characters";

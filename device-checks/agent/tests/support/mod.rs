@@ -4,6 +4,8 @@
 
 pub(crate) mod agent;
 pub(crate) mod gateway;
+pub(crate) mod page;
+pub(crate) mod service;
 pub(crate) mod swtpm;
 
 use device_checks::wire::{PublicKey, Timestamp};

@@ -46,7 +46,7 @@ pub(super) fn answer(world: &World, request: &Request) -> Reply {
         ("POST", CHALLENGES_PATH) => reply(&Challenged {
             challenge: challenge(world, &behaviour),
         }),
-        ("POST", ANSWERS_PATH) => take_answer(request, known),
+        ("POST", ANSWERS_PATH) => take_answer(world, request, known),
         ("POST", RENEW_PATH) => {
             let shown = request.certificate.as_deref().ok_or((401, "E0000011"))?;
             let body: Renew = request.json();
@@ -60,7 +60,7 @@ pub(super) fn answer(world: &World, request: &Request) -> Reply {
     }
 }
 
-fn take_answer(request: &Request, known: &mut Known) -> Reply {
+fn take_answer(world: &World, request: &Request, known: &mut Known) -> Reply {
     let body: Answered = request.json();
     let token = Unverified::parse(&body.answer, ANSWER_TYPE).map_err(|_| (401, "E0000011"))?;
     let keys = [known.possession, known.verification].into_iter().flatten();
@@ -69,6 +69,7 @@ fn take_answer(request: &Request, known: &mut Known) -> Reply {
         .verify(&key.ok_or((401, "E0000011"))?)
         .map_err(|_| (401, "E0000011"))?;
     known.answers.push(claims);
+    world.answered.notify_all();
     reply(&AnswerTaken { managed: false })
 }
 
@@ -180,7 +181,7 @@ fn finish(world: &World, request: &Request, behaviour: &Behaviour, known: &mut K
         },
         root_class: hardware.then_some(RootClass::Test),
         managed: false,
-        fastpass: true,
+        fastpass: behaviour.fastpass,
         receipt: sign(&behaviour.key, RECEIPT_TYPE, &receipt),
     })?;
     Ok((201, enrolled))
@@ -219,7 +220,7 @@ fn organization(world: &World, behaviour: &Behaviour) -> Organization {
         challenge_keys: vec![public(&behaviour.named_key)],
         attestation: vec!["tpm".to_owned()],
         fastpass: fastpass(),
-        loopback_ports: Vec::new(),
+        loopback_ports: behaviour.ports.clone(),
     }
 }
 
@@ -239,7 +240,7 @@ fn begun(statement: &DeviceStatement, behaviour: &Behaviour) -> Begun {
     }
 }
 
-fn challenge(world: &World, behaviour: &Behaviour) -> String {
+pub(super) fn challenge(world: &World, behaviour: &Behaviour) -> String {
     let issuer = format!("https://auth.localhost:{}", world.port);
     let mut claims = json!({
         "iss": issuer,

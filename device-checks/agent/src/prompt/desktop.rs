@@ -1,0 +1,162 @@
+//! How is a user asked on their desktop? By a notification with two buttons, and for a PIN by the program that they trust with it.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::Duration;
+
+use tokio::process::Command;
+
+use super::command::{first_line, run};
+use super::{Decision, Question, assuan};
+
+/// A desktop that somebody looks at.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Desktop {
+    /// The variables that lead to it.
+    environment: Vec<(String, String)>,
+    notify: PathBuf,
+}
+
+impl Desktop {
+    /// The one there is: of this process, or else of the user's session, which may have begun after it.
+    pub(super) async fn find() -> Option<Self> {
+        let notify = on_path("notify-send")?;
+        let own = VARIABLES
+            .iter()
+            .filter_map(|name| Some(((*name).to_owned(), std::env::var(name).ok()?)));
+        let environment: Vec<_> = own.collect();
+        let environment = if leads_to_one(&environment) {
+            environment
+        } else {
+            of_the_session().await
+        };
+        leads_to_one(&environment).then_some(Self { environment, notify })
+    }
+
+    /// Asks there.
+    pub(super) async fn ask(&self, question: &Question, patience: Duration) -> io::Result<Decision> {
+        if question.pin {
+            self.ask_pin(question, patience).await
+        } else {
+            self.ask_approval(question, patience).await
+        }
+    }
+
+    async fn ask_approval(&self, question: &Question, patience: Duration) -> io::Result<Decision> {
+        let mut program = self.program(&self.notify);
+        program
+            .args(["--app-name=Latchkey", "--icon=dialog-password", "--urgency=critical"])
+            .args(["--wait", "--action=approve=Approve", "--action=deny=Deny"])
+            .arg(format!("--expire-time={}", patience.as_millis()))
+            .args(["--", &question.title(), &escape(&question.lines().join("\n"))]);
+        let (ended_well, said) = run(&mut program, &[]).await?;
+        match said.trim_ascii() {
+            b"approve" if ended_well => Ok(Decision::Approved(first_line(&[]))),
+            b"deny" if ended_well => Ok(Decision::Denied),
+            _ if ended_well => Ok(Decision::Dismissed),
+            _ => Err(io::Error::other("no desktop takes a notification")),
+        }
+    }
+
+    async fn ask_pin(&self, question: &Question, patience: Duration) -> io::Result<Decision> {
+        let pinentry = match on_path("pinentry") {
+            Some(pinentry) => assuan::ask_pin(&mut self.program(&pinentry), question, patience).await,
+            None => Err(io::ErrorKind::NotFound.into()),
+        };
+        let failure = match pinentry {
+            Ok(decision) => return Ok(decision),
+            Err(error) => error,
+        };
+        let Some(zenity) = on_path("zenity") else {
+            return Err(failure);
+        };
+        let mut program = self.program(&zenity);
+        let title = [&[question.title()][..], &question.lines()].concat().join(" ");
+        program
+            .args(["--password", "--title", &title])
+            .arg(format!("--timeout={}", patience.as_secs()));
+        let (ended_well, said) = run(&mut program, &[]).await?;
+        Ok(if ended_well {
+            Decision::Approved(first_line(&said))
+        } else {
+            Decision::Denied
+        })
+    }
+
+    fn program(&self, path: &Path) -> Command {
+        let mut program = Command::new(path);
+        program.envs(self.environment.iter().cloned()).stderr(Stdio::null());
+        program
+    }
+}
+
+fn leads_to_one(environment: &[(String, String)]) -> bool {
+    let leads = |(name, value): &(String, String)| DISPLAYS.contains(&name.as_str()) && !value.is_empty();
+    environment.iter().any(leads)
+}
+
+/// What the user's service manager was told by their desktop.
+async fn of_the_session() -> Vec<(String, String)> {
+    let mut program = Command::new("systemctl");
+    program.args(["--user", "show-environment"]).stderr(Stdio::null());
+    match tokio::time::timeout(PATIENCE, run(&mut program, &[])).await {
+        Ok(Ok((true, shown))) => variables(&String::from_utf8_lossy(&shown)),
+        _ => Vec::new(),
+    }
+}
+
+/// Those variables that matter; one that has to be quoted is none of them.
+fn variables(shown: &str) -> Vec<(String, String)> {
+    let pairs = shown.lines().filter_map(|line| line.split_once('='));
+    let matters = |(name, value): &(&str, &str)| VARIABLES.contains(name) && !value.starts_with('$');
+    pairs
+        .filter(matters)
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .collect()
+}
+
+fn on_path(program: &str) -> Option<PathBuf> {
+    let path = std::env::var_os("PATH")?;
+    std::env::split_paths(&path)
+        .map(|folder| folder.join(program))
+        .find(|file| file.is_file())
+}
+
+/// Bodies of notifications are markup.
+fn escape(text: &str) -> String {
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
+}
+
+const PATIENCE: Duration = Duration::from_secs(2);
+const DISPLAYS: [&str; 2] = ["DISPLAY", "WAYLAND_DISPLAY"];
+const VARIABLES: [&str; 5] = [
+    "DISPLAY",
+    "WAYLAND_DISPLAY",
+    "XAUTHORITY",
+    "DBUS_SESSION_BUS_ADDRESS",
+    "XDG_CURRENT_DESKTOP",
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_sessions_desktop_is_read_from_its_environment() {
+        let shown = "HOME=/home/a\nDISPLAY=:0\nXAUTHORITY=$'/run/a b'\nWAYLAND_DISPLAY=wayland-0\n";
+        let found = variables(shown);
+        assert_eq!(
+            found,
+            [("DISPLAY", ":0"), ("WAYLAND_DISPLAY", "wayland-0")]
+                .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        );
+        assert!(leads_to_one(&found));
+        assert!(!leads_to_one(&variables("HOME=/home/a\nDISPLAY=\n")));
+    }
+
+    #[test]
+    fn a_name_is_no_markup() {
+        assert_eq!(escape("<b>&"), "&lt;b&gt;&amp;");
+    }
+}

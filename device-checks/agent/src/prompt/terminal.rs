@@ -1,0 +1,121 @@
+//! How is a user asked in the terminal where the agent runs? In lines, a PIN without showing it.
+
+use std::fs::File;
+use std::io::{self, IsTerminal, Write};
+use std::os::unix::fs::OpenOptionsExt;
+
+use rustix::fs::OFlags;
+use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcgetpgrp, tcsetattr};
+use tokio::net::unix::pipe::Receiver;
+use zeroize::Zeroizing;
+
+use super::{Decision, Question};
+use crate::secret::Secret;
+
+/// Whether somebody sits there: a job in the background is not to read what is typed for others.
+pub(super) fn is_attended() -> bool {
+    let (input, shown) = (io::stdin(), io::stderr());
+    input.is_terminal()
+        && shown.is_terminal()
+        && tcgetpgrp(&input).is_ok_and(|foreground| foreground == rustix::process::getpgrp())
+}
+
+/// Asks there.
+pub(super) async fn ask(question: &Question) -> io::Result<Decision> {
+    let (keyboard, screen) = open()?;
+    let mut text = format!("\n{}\n", question.title());
+    for line in question.lines() {
+        text += &format!("  {line}\n");
+    }
+    if question.pin {
+        let _unseen = Unseen::begin(&screen)?;
+        write!(&screen, "{text}PIN (empty to deny): ")?;
+        let pin = line(&keyboard).await?;
+        writeln!(&screen)?;
+        Ok(match pin {
+            Some(pin) if pin.is_empty() => Decision::Denied,
+            Some(pin) => Decision::Approved(pin),
+            None => Decision::Dismissed,
+        })
+    } else {
+        write!(&screen, "{text}Approve? [y/N] ")?;
+        Ok(match line(&keyboard).await? {
+            Some(answer) if is_yes(answer.expose()) => Decision::Approved(answer),
+            Some(_) => Decision::Denied,
+            None => Decision::Dismissed,
+        })
+    }
+}
+
+/// The terminal, for reading as soon as there is something, and for writing.
+fn open() -> io::Result<(Receiver, File)> {
+    let keyboard = File::options()
+        .read(true)
+        .custom_flags(OFlags::NONBLOCK.bits().cast_signed())
+        .open("/dev/tty")?;
+    let screen = File::options().write(true).open("/dev/tty")?;
+    // It is no pipe, but can be waited for as one.
+    Ok((Receiver::from_file_unchecked(keyboard)?, screen))
+}
+
+fn is_yes(answer: &str) -> bool {
+    ["y", "yes"].iter().any(|yes| answer.trim().eq_ignore_ascii_case(yes))
+}
+
+/// A line; nothing where the input ended. Whoever stops waiting takes nothing of what is typed next.
+async fn line(keyboard: &Receiver) -> io::Result<Option<Secret>> {
+    let mut typed = Zeroizing::new(Vec::with_capacity(LONGEST));
+    while typed.len() < LONGEST {
+        let mut some = Zeroizing::new([0; 256]);
+        keyboard.readable().await?;
+        let read = match keyboard.try_read(some.as_mut_slice()) {
+            Ok(read) => some.get(..read).unwrap_or_default(),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => continue,
+            Err(error) => return Err(error),
+        };
+        if read.is_empty() {
+            return Ok(None);
+        }
+        typed.extend_from_slice(read);
+        if let Some(line) = typed.strip_suffix(b"\n") {
+            let line = std::str::from_utf8(line).map_err(|_| io::ErrorKind::InvalidData)?;
+            return Ok(Some(Secret::new(line.to_owned())));
+        }
+    }
+    Err(io::ErrorKind::InvalidData.into())
+}
+
+/// What is typed is not shown as long as this lives.
+struct Unseen<'a> {
+    terminal: &'a File,
+    before: Termios,
+}
+
+impl<'a> Unseen<'a> {
+    fn begin(terminal: &'a File) -> io::Result<Self> {
+        let before = tcgetattr(terminal)?;
+        let mut unseen = before.clone();
+        unseen.local_modes.remove(LocalModes::ECHO);
+        tcsetattr(terminal, OptionalActions::Flush, &unseen)?;
+        Ok(Self { terminal, before })
+    }
+}
+
+impl Drop for Unseen<'_> {
+    fn drop(&mut self) {
+        let _ = tcsetattr(self.terminal, OptionalActions::Now, &self.before);
+    }
+}
+
+const LONGEST: usize = 1024;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_but_a_yes_is_one() {
+        assert!(is_yes("y") && is_yes(" YES "));
+        assert!(!["", "n", "ye", "yes please"].iter().any(|answer| is_yes(answer)));
+    }
+}
