@@ -209,6 +209,28 @@ impl Risk {
     }
 }
 
+impl Properties {
+    /// Those that it has, as the System Log and admins' scripts know them.
+    pub fn names(self) -> impl Iterator<Item = &'static str> {
+        let Self {
+            phishing_resistant,
+            hardware_protected,
+            device_bound,
+            user_presence,
+            user_verified,
+            user_verified_in_software,
+        } = self;
+        let names = [
+            (device_bound, "DEVICE_BOUND"),
+            (hardware_protected, "HARDWARE_PROTECTED"),
+            (phishing_resistant, "PHISHING_RESISTANT"),
+            (user_presence, "USER_PRESENCE"),
+            (user_verified || user_verified_in_software, "USER_VERIFYING"),
+        ];
+        names.into_iter().filter_map(|(has, name)| has.then_some(name))
+    }
+}
+
 impl Session {
     /// What had been proved by this generation.
     pub fn generation(&self, number: u32) -> Option<&Generation> {

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use super::{
-    Basis, FactorProof, Generation, NewSession, Properties, Raise, Renewal, Session, SessionCommand, SessionCookie,
-    SessionEnd, SessionState,
+    Basis, FactorProof, Generation, NewSession, Raise, Renewal, Session, SessionCommand, SessionCookie, SessionEnd,
+    SessionState,
 };
 use crate::plan::{Refusal, Refused};
 use crate::{
@@ -350,27 +350,8 @@ impl<K: KnownSessions> Draft<'_, K> {
 impl FactorProof {
     /// What the System Log says of it beside whom it concerns.
     fn details(&self) -> impl Iterator<Item = (String, String)> {
-        let Properties {
-            phishing_resistant,
-            hardware_protected,
-            device_bound,
-            user_presence,
-            user_verified,
-            user_verified_in_software,
-        } = self.properties;
-        let verified = user_verified || user_verified_in_software;
-        let properties = [
-            (device_bound, "DEVICE_BOUND"),
-            (hardware_protected, "HARDWARE_PROTECTED"),
-            (phishing_resistant, "PHISHING_RESISTANT"),
-            (user_presence, "USER_PRESENCE"),
-            (verified, "USER_VERIFYING"),
-        ];
-        let properties: Vec<&str> = properties
-            .iter()
-            .filter(|(has, _)| *has)
-            .map(|(_, name)| *name)
-            .collect();
+        let properties: Vec<&str> = self.properties.names().collect();
+        let verified = self.properties.user_verified || self.properties.user_verified_in_software;
         let by_key = match self.factor {
             Factor::Fastpass if verified => Some(("userVerification", "fpt,pin")),
             Factor::Fastpass => Some(("proofOfPossession", "fpt")),

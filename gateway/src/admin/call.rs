@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::extract::FromRequestParts;
-use directory::{Command, Event, EventQuery, Protected, Scope};
+use directory::{Command, Event, EventQuery, Protected, Scope, SessionCommand};
 use http::request::Parts;
 use policies::PolicySet;
 use zeroize::Zeroizing;
@@ -13,6 +13,7 @@ use super::shape::View;
 use crate::api_error::{ApiError, fault};
 use crate::factors::hasher::NotDone;
 use crate::factors::password::Password;
+use crate::sessions::SessionTable;
 use crate::setup::Setup;
 use crate::world::World;
 
@@ -92,6 +93,22 @@ impl Call {
             .submit(command, self.admin.actor(), Vec::new())
             .await?;
         Ok(self.view(accepted.snapshot))
+    }
+
+    /// The sessions; whoever asks has read the directory by their scope before.
+    pub(super) fn sessions(&self) -> &SessionTable {
+        self.world.directory.sessions()
+    }
+
+    /// Ends sessions, if the token may: they are their users' to manage.
+    ///
+    /// # Errors
+    ///
+    /// The token lacks the scope, the directory refuses, or the store fails.
+    pub(super) async fn submit_session(&self, command: SessionCommand) -> Result<(), ApiError> {
+        self.demand(Scope::UsersManage)?;
+        self.world.directory.submit_session(command, self.admin.actor()).await?;
+        Ok(())
     }
 
     /// Reads the System Log, if the token may.

@@ -13,6 +13,7 @@ mod page;
 mod reports;
 mod search;
 mod secret;
+mod sessions;
 mod settings;
 mod shape;
 mod tokens;
@@ -39,6 +40,7 @@ pub(crate) fn router(world: Arc<World>) -> Router {
         .merge(reports::routes())
         .merge(users::routes())
         .merge(factors::routes())
+        .merge(sessions::routes())
         .merge(groups::routes())
         .merge(certificates::routes())
         .merge(tokens::routes())

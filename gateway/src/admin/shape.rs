@@ -347,6 +347,7 @@ pub(super) fn event(event: &Event) -> Value {
         "client": { "ipAddress": event.actor.address },
         "target": targets.collect::<Vec<_>>(),
         "transaction": { "id": event.transaction, "type": "WEB" },
+        "debugContext": { "debugData": event.details },
     })
 }
 

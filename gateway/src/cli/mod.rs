@@ -12,6 +12,7 @@ mod log;
 mod names;
 mod output;
 mod place;
+mod sessions;
 mod times;
 mod tokens;
 mod users;
@@ -76,6 +77,8 @@ enum Task {
     Policy(PolicyTask),
     /// Manage users
     User(Remote<users::UserCommand>),
+    /// List and end sessions
+    Session(Remote<sessions::SessionCommand>),
     /// Manage groups
     Group(Remote<groups::GroupCommand>),
     /// Manage devices
@@ -164,6 +167,7 @@ fn perform(task: Task) -> Result<(), CliError> {
         Task::Policy(PolicyTask::Check { dir }) => local::check_policies(&dir),
         Task::Policy(PolicyTask::Test { dir, cases }) => local::test_policies(&dir, &cases),
         Task::User(Remote { place, command }) => place.with(|client| command.run(client)),
+        Task::Session(Remote { place, command }) => place.with(|client| command.run(client)),
         Task::Group(Remote { place, command }) => place.with(|client| command.run(client)),
         Task::Device(Remote { place, command }) => place.with(|client| command.run(client)),
         Task::FastPass(Remote { place, command }) => place.with(|client| command.run(client)),
@@ -195,6 +199,9 @@ mod tests {
             "latchkey user password alice --password-file f --dir d",
             "latchkey user totp alice --dir d",
             "latchkey user factors alice --dir d",
+            "latchkey user sign-out alice --dir d",
+            "latchkey session list --user alice --json --dir d",
+            "latchkey session end ses1 --dir d",
             "latchkey fastpass set --key-protection hardware --user-verification required --enabled true --dir d",
             "latchkey cert issue-management alice-laptop --csr f --out g --dir d",
             "latchkey cert revoke 00ff --reason key_compromise --dir d",

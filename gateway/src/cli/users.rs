@@ -12,6 +12,7 @@ use super::error::CliError;
 use super::factors::{self, NewPassword};
 use super::names::{self, id};
 use super::output::Column;
+use super::sessions;
 use super::times;
 
 #[derive(Subcommand)]
@@ -66,6 +67,11 @@ pub(super) enum UserCommand {
     },
     /// Delete a deactivated user
     Delete {
+        /// Login or id
+        user: String,
+    },
+    /// End all sessions of a user
+    SignOut {
         /// Login or id
         user: String,
     },
@@ -150,6 +156,7 @@ impl UserCommand {
                 client.output.done(&format!("user {user}: deleted"));
                 Ok(())
             }
+            Self::SignOut { user } => sessions::sign_out(&client, &user).await,
             Self::Password(new) => factors::set_password(&client, &new).await,
             Self::Totp { user } => factors::give_totp(&client, &user).await,
             Self::Factors { user } => factors::list(&client, &user).await,

@@ -110,6 +110,17 @@ impl SessionTable {
         entries.map(|entry| (entry.session.load_full(), entry.seen())).collect()
     }
 
+    /// The live sessions with a higher id than this, in the order of their ids.
+    pub(crate) fn live_after(&self, after: SessionId) -> Vec<(Arc<Session>, Timestamp)> {
+        let records = self.records();
+        let live = records.live.values().flatten().filter(|id| **id > after);
+        let entries = live.filter_map(|id| records.entries.get(id));
+        let mut found: Vec<_> = entries.map(|entry| (entry.session.load_full(), entry.seen())).collect();
+        drop(records);
+        found.sort_unstable_by_key(|(session, _)| session.id);
+        found
+    }
+
     /// Whether a user signed in from this place before.
     pub(crate) fn knows(&self, user: UserId, place: &Place) -> bool {
         let records = self.records();
