@@ -160,7 +160,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_pin_is_asked_for_and_taken_out_of_its_escapes() {
-        let (decided, said) = ask("OK\nOK\nOK\nOK\nOK\nOK\nOK\nS PASSWORD_FROM_CACHE\n# x\nD 24%2568\nOK\n").await;
+        let (decided, said) = ask("OK\nOK\nOK\nOK\nOK\nOK\nOK\nOK\nS PASSWORD_FROM_CACHE\n# x\nD 24%2568\nOK\n").await;
         assert!(matches!(decided, Ok(Decision::Approved(pin)) if pin.expose() == "24%68"));
         assert!(said.contains("SETDESC Sign in to Pay%25roll as alice?%0AAsked by https://a.%0AThat PIN was wrong.\n"));
         assert!(

@@ -5,7 +5,7 @@ use std::io::{self, IsTerminal, Write};
 use std::os::unix::fs::OpenOptionsExt;
 
 use rustix::fs::OFlags;
-use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcgetpgrp, tcsetattr};
+use rustix::termios::{LocalModes, OptionalActions, QueueSelector, Termios, tcflush, tcgetattr, tcgetpgrp, tcsetattr};
 use tokio::net::unix::pipe::Receiver;
 use zeroize::Zeroizing;
 
@@ -23,6 +23,8 @@ pub(super) fn is_attended() -> bool {
 /// Asks there.
 pub(super) async fn ask(question: &Question) -> io::Result<Decision> {
     let (keyboard, screen) = open()?;
+    // What was typed before the question is no answer to it.
+    tcflush(&keyboard, QueueSelector::IFlush)?;
     let mut text = format!("\n{}\n", question.title());
     for line in question.lines() {
         text += &format!("  {line}\n");

@@ -99,6 +99,8 @@ struct Known {
     activated: bool,
     finished: Option<Finish>,
     possession: Option<PublicKey>,
+    /// Those of all who enrolled.
+    keys: Vec<PublicKey>,
     verification: Option<PublicKey>,
     name: String,
     answers: Vec<Answer>,

@@ -15,12 +15,17 @@ pub(crate) struct Service {
 }
 
 impl Service {
-    /// Starts `run`, asking by this command, and waits until it listens.
+    /// Starts `run`, asking by this command, and waits until it listens and has reported once.
     pub(crate) fn start(agent: &Agent, gateway: &FakeGateway, prompt: Option<&str>) -> (Self, Page) {
         let mut words = vec!["run"];
         words.extend(prompt.iter().flat_map(|prompt| ["--prompt", prompt]));
         let mut service = Self::spawn(agent, &words, |_| {});
-        let page = service.page(gateway);
+        // Either may come first.
+        service.wait_for_all(&["listening on the loopback", "reported"]);
+        let page = Page {
+            port: service.port(),
+            origin: gateway.url(),
+        };
         (service, page)
     }
 
@@ -32,6 +37,7 @@ impl Service {
             .arg("--state")
             .arg(agent.state())
             .stdin(Stdio::null())
+            .stdout(Stdio::null())
             .stderr(Stdio::piped())
             .env_remove("DISPLAY")
             .env_remove("WAYLAND_DISPLAY")
@@ -47,27 +53,42 @@ impl Service {
         }
     }
 
-    /// A page of the gateway's that found it.
+    /// A page of the gateway's that finds it, once it listens.
     pub(crate) fn page(&mut self, gateway: &FakeGateway) -> Page {
-        let line = self.wait_for("listening on the loopback");
-        let port = line.split("port=").nth(1).unwrap();
-        let digits: String = port.chars().take_while(char::is_ascii_digit).collect();
+        self.wait_for("listening on the loopback");
         Page {
-            port: digits.parse().unwrap(),
+            port: self.port(),
             origin: gateway.url(),
         }
     }
 
+    /// The port that it said last.
+    fn port(&self) -> u16 {
+        let port = self.said.rsplit("port=").next().unwrap();
+        let digits: String = port.chars().take_while(char::is_ascii_digit).collect();
+        digits.parse().unwrap()
+    }
+
     /// Reads until a line has this in it.
-    pub(crate) fn wait_for(&mut self, text: &str) -> String {
-        loop {
+    pub(crate) fn wait_for(&mut self, text: &str) {
+        self.wait_for_all(&[text]);
+    }
+
+    /// The first line from here on that has this in it.
+    pub(crate) fn line(&mut self, text: &str) -> String {
+        self.wait_for(text);
+        self.said.lines().next_back().unwrap().to_owned()
+    }
+
+    /// Reads until each of these was in a line.
+    fn wait_for_all(&mut self, texts: &[&str]) {
+        let mut missing = texts.to_vec();
+        while !missing.is_empty() {
             let mut line = String::new();
             let read = self.lines.read_line(&mut line).unwrap();
-            assert!(read > 0, "expected `{text}`, found: {}", self.said);
+            assert!(read > 0, "expected {missing:?}, found: {}", self.said);
+            missing.retain(|text| !line.contains(text));
             self.said.push_str(&line);
-            if line.contains(text) {
-                return line;
-            }
         }
     }
 
@@ -76,6 +97,15 @@ impl Service {
         let told = Command::new("kill").arg(self.child.id().to_string()).status().unwrap();
         assert!(told.success());
         self.end().1
+    }
+
+    /// Ends it as a user does at the keyboard.
+    pub(crate) fn interrupt(&self) {
+        let told = Command::new("kill")
+            .args(["-INT", &self.child.id().to_string()])
+            .status()
+            .unwrap();
+        assert!(told.success());
     }
 
     /// Waits until it ends by itself: its exit code, and everything it said.

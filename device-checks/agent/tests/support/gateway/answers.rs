@@ -63,10 +63,9 @@ pub(super) fn answer(world: &World, request: &Request) -> Reply {
 fn take_answer(world: &World, request: &Request, known: &mut Known) -> Reply {
     let body: Answered = request.json();
     let token = Unverified::parse(&body.answer, ANSWER_TYPE).map_err(|_| (401, "E0000011"))?;
-    let keys = [known.possession, known.verification].into_iter().flatten();
-    let key = keys.into_iter().find(|key| key.thumbprint() == token.key());
+    let key = known.keys.iter().find(|key| key.thumbprint() == token.key());
     let claims = token
-        .verify(&key.ok_or((401, "E0000011"))?)
+        .verify(key.ok_or((401, "E0000011"))?)
         .map_err(|_| (401, "E0000011"))?;
     known.answers.push(claims);
     world.answered.notify_all();
@@ -142,6 +141,7 @@ fn finish(world: &World, request: &Request, behaviour: &Behaviour, known: &mut K
         )
         .unwrap();
         known.verification = Some(verification.key);
+        known.keys.push(verification.key);
     }
     let certificate = if behaviour.foreign_certificate {
         let request = rcgen::CertificateParams::default().serialize_request(&rcgen::KeyPair::generate().unwrap());
@@ -165,6 +165,7 @@ fn finish(world: &World, request: &Request, behaviour: &Behaviour, known: &mut K
     };
     known.name = known.begun.as_ref().unwrap().name.clone();
     known.possession = Some(possession);
+    known.keys.push(possession);
     known.finished = Some(body);
     let hardware = known.activated;
     let (_, enrolled) = reply(&Enrolled {
