@@ -1,6 +1,6 @@
 //! How does a device without an agent of ours come by an account? It speaks the protocol itself, rightly or not.
 
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -15,6 +15,7 @@ use crate::agent::PASSWORD;
 use crate::curl::CurlAnswer;
 use crate::demo::{Demo, NOBODY};
 use crate::openssl::openssl;
+use crate::process::until;
 
 /// A P-256 key in memory.
 #[derive(Clone)]
@@ -241,8 +242,7 @@ impl Device {
         let body = json!({ "enrollment": self.enrolled["enrollment"] }).to_string();
         let url = demo.url("auth", wire::CHALLENGES_PATH);
         let answer = demo.curl(NOBODY, &url, &["--data-binary", &body]).json();
-        let payload = answer["challenge"].as_str().unwrap().split('.').nth(1).unwrap();
-        serde_json::from_slice(&URL_SAFE_NO_PAD.decode(payload).unwrap()).unwrap()
+        claims_of(answer["challenge"].as_str().unwrap())
     }
 
     /// The claims of a good answer to it, which says nothing.
@@ -267,8 +267,20 @@ impl Device {
 
     /// Gives an answer with these claims, signed by the possession key.
     pub fn give(&self, demo: &Demo, challenge: &Value, claims: &Value) -> CurlAnswer {
-        let answer = self.possession.sign("latchkey-answer+jwt", claims);
-        let body = json!({ "attempt": challenge["jti"], "answer": answer }).to_string();
+        self.give_token(demo, challenge, &self.possession.sign("latchkey-answer+jwt", claims))
+    }
+
+    /// Gives a good answer signed by the user-verification key, as after a PIN.
+    pub fn give_verified(&self, demo: &Demo, challenge: &Value) -> CurlAnswer {
+        let mut claims = self.answer(demo, challenge);
+        claims["keyType"] = "userVerification".into();
+        claims["amr"] = json!(["fpt", "pin"]);
+        self.give_token(demo, challenge, &self.verification.sign("latchkey-answer+jwt", &claims))
+    }
+
+    /// Gives this token as the answer.
+    pub fn give_token(&self, demo: &Demo, challenge: &Value, token: &str) -> CurlAnswer {
+        let body = json!({ "attempt": challenge["jti"], "answer": token }).to_string();
         demo.curl(NOBODY, &demo.url("auth", wire::ANSWERS_PATH), &["--data-binary", &body])
     }
 
@@ -322,6 +334,12 @@ pub fn nonce(demo: &Demo) -> String {
     answer.json()["nonce"].as_str().unwrap().to_owned()
 }
 
+/// What a token says, whoever signed it.
+pub fn claims_of(token: &str) -> Value {
+    let payload = token.split('.').nth(1).unwrap();
+    serde_json::from_slice(&URL_SAFE_NO_PAD.decode(payload).unwrap()).unwrap()
+}
+
 /// Seconds since 1970.
 pub fn now() -> i64 {
     let elapsed = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
@@ -354,11 +372,42 @@ impl Demo {
 
     /// A new employee with a device of this name and `-laptop`.
     pub fn user_with_device(&self, login: &str) -> Device {
-        self.user(login, PASSWORD, &["employees"]);
+        self.user_in(login, &["employees"])
+    }
+
+    /// A new user in these groups with a device of this name and `-laptop`.
+    pub fn user_in(&self, login: &str, groups: &[&str]) -> Device {
+        self.user(login, PASSWORD, groups);
         let mut device = Device::default();
         let token = device.token(self, login, PASSWORD);
         device.enroll(self, &token, &format!("{login}-laptop"));
         device
+    }
+
+    /// A new code generator of a user's; its secret.
+    pub fn totp(&self, login: &str) -> String {
+        self.command(&["user", "totp", login]).stdout.trim().to_owned()
+    }
+
+    /// Lets the demo's MDM say that it manages a device.
+    pub fn manage(&self, device: &Device) {
+        let id = device.enrolled["device"].as_str().unwrap();
+        self.command(&["device", "report", id, "--managed"]);
+    }
+
+    /// Replaces the policies in a file of the demo's, and waits until they are in force.
+    pub fn set_policies(&self, file: &str, text: &str) {
+        let taken_over = || self.process().output().matches("policies taken over").count();
+        let before = taken_over();
+        std::fs::write(self.file(&format!("policies/{file}")), text).unwrap();
+        self.process().signal("HUP");
+        assert!(until(PATIENCE, || taken_over() > before), "{}", self.process().output());
+    }
+
+    /// Adds to the policies in a file of the demo's, and waits until they are in force.
+    pub fn add_policies(&self, file: &str, text: &str) {
+        let known = std::fs::read_to_string(self.file(&format!("policies/{file}"))).unwrap();
+        self.set_policies(file, &format!("{known}\n{text}"));
     }
 
     /// How many devices a user has.
@@ -390,3 +439,5 @@ impl Demo {
         answer.json().as_array().unwrap().clone()
     }
 }
+
+const PATIENCE: Duration = Duration::from_secs(15);

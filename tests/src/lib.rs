@@ -20,4 +20,5 @@ pub mod tls;
 pub mod totp;
 pub mod tpm;
 pub mod upstream;
+pub mod visitor;
 pub mod websocket;

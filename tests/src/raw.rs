@@ -21,10 +21,15 @@ impl RawClient {
     /// # Errors
     /// What TCP or TLS said.
     pub fn connect(address: SocketAddr, server_name: &str, config: ClientConfig) -> std::io::Result<Self> {
-        Ok(Self {
-            connection: tls::connect(address, server_name, config)?,
+        Ok(Self::on(tls::connect(address, server_name, config)?))
+    }
+
+    /// Goes on with a connection.
+    pub fn on(connection: Connection) -> Self {
+        Self {
+            connection,
             received: Vec::new(),
-        })
+        }
     }
 
     /// Sends these bytes. That the other side has already closed shows at the next read.

@@ -1,6 +1,6 @@
 //! How does a client of the gateway set up TLS: which roots, which certificate, which protocol?
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -63,9 +63,25 @@ pub type Connection = rustls::StreamOwned<ClientConnection, std::net::TcpStream>
 /// # Errors
 /// What TCP or TLS said.
 pub fn connect(address: SocketAddr, server_name: &str, config: ClientConfig) -> std::io::Result<Connection> {
+    connect_from(None, address, server_name, config)
+}
+
+/// The same from an address of this machine.
+///
+/// # Errors
+/// What TCP or TLS said.
+pub fn connect_from(
+    source: Option<IpAddr>,
+    address: SocketAddr,
+    server_name: &str,
+    config: ClientConfig,
+) -> std::io::Result<Connection> {
     let name = ServerName::try_from(server_name.to_owned()).unwrap();
     let mut session = ClientConnection::new(Arc::new(config), name).map_err(std::io::Error::other)?;
-    let mut socket = std::net::TcpStream::connect(address)?;
+    let mut socket = match source {
+        Some(source) => socket_from(source, address)?,
+        None => std::net::TcpStream::connect(address)?,
+    };
     socket.set_nodelay(true)?;
     socket.set_read_timeout(Some(DEADLINE))?;
     socket.set_write_timeout(Some(DEADLINE))?;
@@ -73,6 +89,19 @@ pub fn connect(address: SocketAddr, server_name: &str, config: ClientConfig) -> 
         session.complete_io(&mut socket)?;
     }
     Ok(Connection::new(session, socket))
+}
+
+/// The standard library binds no socket before it connects.
+fn socket_from(source: IpAddr, address: SocketAddr) -> std::io::Result<std::net::TcpStream> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
+    let connected = runtime.block_on(async {
+        let socket = tokio::net::TcpSocket::new_v4()?;
+        socket.bind(SocketAddr::new(source, 0))?;
+        socket.connect(address).await
+    });
+    let socket = connected?.into_std()?;
+    socket.set_nonblocking(false)?;
+    Ok(socket)
 }
 
 fn chain(identity: &Identity) -> Vec<CertificateDer<'static>> {

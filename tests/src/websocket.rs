@@ -43,12 +43,27 @@ impl Socket {
         config: ClientConfig,
         origin: Option<&str>,
     ) -> Result<Self, u16> {
+        let origin: Vec<(&'static str, &str)> = origin.map(|origin| ("origin", origin)).into_iter().collect();
+        Self::open_with(address, host, path, config, &origin)
+    }
+
+    /// The same with these fields, such as `cookie`.
+    ///
+    /// # Errors
+    /// The status that was answered instead of 101.
+    pub fn open_with(
+        address: SocketAddr,
+        host: &str,
+        path: &str,
+        config: ClientConfig,
+        fields: &[(&'static str, &str)],
+    ) -> Result<Self, u16> {
         let connection = tls::connect(address, host, config).unwrap();
         let mut request = format!("wss://{host}:{}{path}", address.port())
             .into_client_request()
             .unwrap();
-        if let Some(origin) = origin {
-            request.headers_mut().insert("origin", origin.parse().unwrap());
+        for (name, value) in fields {
+            request.headers_mut().insert(*name, value.parse().unwrap());
         }
         match tungstenite::client::client(request, connection) {
             Ok((socket, _)) => Ok(Self(socket)),
