@@ -91,6 +91,11 @@ pub struct Challenge {
     /// Who signs in, where and to what; absent where the device alone is asked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sign_in: Option<SignInAsked>,
+    /// The origin of the application whose page renews its session by the answer; absent in a sign-in. The gateway's frame
+    /// hands on for an application's page what renews that application and nothing else, or any page could have a visitor's
+    /// device answer a challenge that somebody else began a sign-in with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub renews: Option<String>,
 }
 
 /// What a user is shown before they approve a sign-in.

@@ -8,7 +8,7 @@ use crate::{
     ApiTokenId, AuthenticatorId, DeviceId, EnrollmentId, EnrollmentTokenId, EventType, Factor, FactorProof,
     Fingerprint, GroupId, Hardware, InstanceId, KeyProtection, KeyStore, KeyThumbprint, MdmReport, NumberChallenge,
     OrganizationId, Ownership, Platform, Protected, PublicKey, Reported, RevocationReason, Scope, SecretHash, Serial,
-    Timestamp, TokenOrigin, UserId, UserVerification, Verification,
+    SessionId, Timestamp, TokenOrigin, UserId, UserVerification, Verification,
 };
 
 /// One wish; [`Snapshot::plan`](crate::Snapshot::plan) says what it would change, or why it is refused.
@@ -194,8 +194,10 @@ pub struct NewEnrollmentToken {
     pub origin: TokenOrigin,
     /// What the user proved for it.
     pub factors: BTreeSet<Factor>,
-    /// The same in full, where it was proved in a browser.
+    /// The same in full.
     pub proofs: Vec<FactorProof>,
+    /// The session in which it was asked for.
+    pub session: Option<SessionId>,
     /// The authenticator instance's key that alone may use it.
     pub bound_to: Option<KeyThumbprint>,
     /// From when on it no longer works.

@@ -53,7 +53,8 @@ pub use session::{
 pub use settings::{FastPassSettings, KeyProtection, NumberChallenge, Settings, UserVerification};
 pub use snapshot::Snapshot;
 pub use store::{
-    AppendError, Cause, EventQuery, LoadError, Order, Place, QueryError, Store, StoredSessions, Transaction, Write,
+    AppendError, Cause, EventQuery, LoadError, Order, Place, QueryError, Store, StoredPlace, StoredSessions,
+    Transaction, Write,
 };
 pub use timestamp::{BadTimestamp, Timestamp};
 pub use token::{ApiToken, EnrollmentToken, Factor, Scope, SecretHash, TokenOrigin};

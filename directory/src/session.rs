@@ -7,6 +7,7 @@ mod command;
 mod plan;
 
 use std::net::IpAddr;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -201,7 +202,26 @@ pub enum SessionEnd {
     TooMany,
 }
 
+impl Generation {
+    /// The devices whose keys signed for it.
+    pub fn devices(&self) -> impl Iterator<Item = DeviceId> {
+        self.proofs.iter().filter_map(|proof| match proof.basis {
+            Basis::Enrollment { device, .. } => Some(device),
+            Basis::Authenticator { .. } => None,
+        })
+    }
+}
+
 impl Risk {
+    /// The same where a session goes on: proving more does not make usual where it began.
+    pub fn of_places_of(self, begun: Self) -> Self {
+        Self {
+            new_browser: self.new_browser.max(begun.new_browser),
+            new_network: self.new_network.max(begun.new_network),
+            ..self
+        }
+    }
+
     /// The sum, 100 at most.
     pub fn score(self) -> u8 {
         let parts = [self.new_browser, self.new_network, self.recent_failures];
@@ -235,6 +255,17 @@ impl Session {
     /// What had been proved by this generation.
     pub fn generation(&self, number: u32) -> Option<&Generation> {
         self.generations.iter().find(|generation| generation.number == number)
+    }
+
+    /// From when on its user is known where it began: at once if a key said so that no page can have stolen, else a day
+    /// later. Who only guessed a password is not made known by that.
+    pub fn place_known_from(&self) -> Timestamp {
+        let first = self.generations.iter().min_by_key(|generation| generation.number);
+        let mut proofs = first.into_iter().flat_map(|generation| &generation.proofs);
+        match proofs.any(|proof| proof.properties.phishing_resistant) {
+            true => self.created,
+            false => self.created.plus(GETS_KNOWN),
+        }
     }
 
     /// Whether it goes on, as far as it knows itself.
@@ -274,6 +305,13 @@ impl Basis {
 }
 
 impl DeviceProof {
+    /// The device, where the enrolment is known.
+    pub fn device(&self, directory: &Snapshot) -> Option<DeviceId> {
+        directory
+            .enrollment(self.enrollment)
+            .map(|enrollment| enrollment.device)
+    }
+
     /// The enrolment and the device, while both count as they did when this was proved.
     pub fn counting<'a>(
         &self,
@@ -285,6 +323,9 @@ impl DeviceProof {
         lost.is_none().then_some((enrollment, device))
     }
 }
+
+/// How long it takes until a place is known at which only knowledge was proved.
+const GETS_KNOWN: Duration = Duration::from_secs(24 * 3600);
 
 fn lost(enrollment: Option<&Enrollment>, generation: u32, device: Option<&Device>) -> Option<SessionEnd> {
     let Some(device) = device else {

@@ -53,8 +53,19 @@ pub struct Transaction {
 pub struct StoredSessions {
     /// The sessions, each with when it was last used.
     pub sessions: Vec<(Session, Timestamp)>,
-    /// Where users signed in, and when last.
-    pub places: Vec<(UserId, Place, Timestamp)>,
+    /// Where users signed in, the latest last.
+    pub places: Vec<StoredPlace>,
+}
+
+/// A place that a user signed in from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoredPlace {
+    /// Who.
+    pub user: UserId,
+    /// Where.
+    pub place: Place,
+    /// From when on the user is known there.
+    pub known_from: Timestamp,
 }
 
 /// A browser or a network that a user signed in from.

@@ -8,4 +8,5 @@ mod people;
 mod random;
 mod reports;
 mod scale;
+mod sessions;
 mod world;

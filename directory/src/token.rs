@@ -5,7 +5,9 @@ use std::collections::BTreeSet;
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
-use crate::{ApiTokenId, DeviceId, EnrollmentTokenId, FactorProof, KeyThumbprint, Revision, Timestamp, UserId};
+use crate::{
+    ApiTokenId, DeviceId, EnrollmentTokenId, FactorProof, KeyThumbprint, Revision, SessionId, Timestamp, UserId,
+};
 
 /// SHA-256 of a secret of at least 128 random bits (no salt needed, none used).
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -29,9 +31,12 @@ pub struct EnrollmentToken {
     /// What the user had proved when it was made, if they made it themselves.
     #[serde(default)]
     pub factors: BTreeSet<Factor>,
-    /// The same in full, where it was proved in a browser.
+    /// The same in full: the token is good as long as all of it is.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub proofs: Vec<FactorProof>,
+    /// The session in which it was asked for: the token is good as long as that lives.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub session: Option<SessionId>,
     /// The authenticator instance's key that alone can use it; any can where there is none.
     #[serde(default)]
     pub bound_to: Option<KeyThumbprint>,

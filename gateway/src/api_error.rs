@@ -236,6 +236,7 @@ fn code_of(refusal: &Refusal) -> Code {
         Refusal::TokenUnknown
         | Refusal::TokenUsed
         | Refusal::TokenExpired
+        | Refusal::TokenGroundless
         | Refusal::TokenForOtherDevice
         | Refusal::TokenForOtherInstance => Code::InvalidToken,
         Refusal::DeviceNotActive => Code::DeviceStatus,
@@ -327,6 +328,7 @@ mod tests {
             (Refusal::TokenUnknown, 401, "E0000011"),
             (Refusal::TokenUsed, 401, "E0000011"),
             (Refusal::TokenExpired, 401, "E0000011"),
+            (Refusal::TokenGroundless, 401, "E0000011"),
             (Refusal::TokenForOtherDevice, 401, "E0000011"),
             (Refusal::KeyKnown, 400, "E0000001"),
             (Refusal::CertificateKnown, 400, "E0000001"),

@@ -35,6 +35,7 @@ mod setup;
 mod sign_in;
 mod store;
 mod upstream;
+mod waiting;
 mod world;
 
 use std::process::ExitCode;

@@ -289,8 +289,9 @@ impl Gateway {
         let headers = &session.req_header().headers;
         match &arrived.site {
             Site::Admin | Site::Device => return Ok(()),
+            Site::Application(_) if arrived.is_reserved() => {}
             Site::Application(served) if served.application.is_public(&arrived.matched_path) => return Ok(()),
-            Site::Application(_) if !arrived.is_reserved() => {
+            Site::Application(_) => {
                 let url = format!("https://{}{}", arrived.authority, arrived.path);
                 let asked = AssertedRequest {
                     id: &arrived.id,
@@ -301,7 +302,7 @@ impl Gateway {
                 };
                 arrived.presented = present(headers, &asked, &view.directory, &self.world.nonces)?;
             }
-            Site::Auth | Site::Application(_) => {}
+            Site::Auth => {}
         }
         let cookie = Cookie::Session.read(headers);
         let cookie = cookie.map_err(|_| Denial::Ambiguous(Ambiguity::Cookie))?;
@@ -351,14 +352,9 @@ impl Gateway {
             }
             view = self.world.view();
         }
-        // The world does not stand still: whoever judges live requests after a change has this one on its list, and a
-        // moment in the past makes the timer look at it at once.
-        let verdict = decide(&self.world.facts, &view, arrived, served);
-        self.register(context, arrived, &verdict);
-        if let Some(registration) = &context.registration {
-            registration.request.due_at_latest(view.now);
-        }
-        (verdict, view)
+        // The world does not stand still: nothing that was decided holds any more.
+        context.registration = None;
+        (Verdict::denied(Denial::Unsettled), view)
     }
 
     /// Registers a request that may pass, unless it is already; on a public path under nobody's name.

@@ -99,6 +99,12 @@ impl Setup {
         Some(origin(&self.config, name))
     }
 
+    /// A host, with the port at which browsers reach the gateway where that is not 443.
+    pub(crate) fn authority_of(&self, host: &str) -> String {
+        let origin = origin(&self.config, host);
+        origin.strip_prefix("https://").unwrap_or(&origin).to_owned()
+    }
+
     /// What serving this application takes.
     pub(crate) fn served(&self, application: &Application) -> Option<&Arc<Served>> {
         self.served.get(&application.name)

@@ -47,7 +47,7 @@ pub(crate) struct Credentials {
 /// Proof that a user said who they are. Only [`authenticate`] makes one.
 pub(crate) struct Authenticated {
     user: Arc<User>,
-    factors: BTreeSet<Factor>,
+    proofs: Vec<FactorProof>,
 }
 
 impl Authenticated {
@@ -57,8 +57,13 @@ impl Authenticated {
     }
 
     /// What they proved.
-    pub(crate) fn factors(&self) -> &BTreeSet<Factor> {
-        &self.factors
+    pub(crate) fn proofs(&self) -> &[FactorProof] {
+        &self.proofs
+    }
+
+    /// The factors of it.
+    pub(crate) fn factors(&self) -> BTreeSet<Factor> {
+        self.proofs.iter().map(|proof| proof.factor).collect()
     }
 }
 
@@ -71,13 +76,12 @@ pub(crate) async fn authenticate(
     credentials: Credentials,
     source: IpAddr,
 ) -> Result<Authenticated, ApiError> {
-    let (user, _) = prove_password(world, &credentials.username, credentials.password, source).await?;
-    let mut factors = BTreeSet::from([Factor::Password]);
+    let (user, by_password) = prove_password(world, &credentials.username, credentials.password, source).await?;
+    let mut proofs = vec![by_password];
     if let Some(code) = credentials.totp {
-        prove_code(world, &user, &code, source).await?;
-        factors.insert(Factor::Totp);
+        proofs.push(prove_code(world, &user, &code, source).await?);
     }
-    Ok(Authenticated { user, factors })
+    Ok(Authenticated { user, proofs })
 }
 
 /// Verifies a password; throttled by account and source.

@@ -67,7 +67,10 @@ fn a_refusal_of_the_organization_gives_the_policies_reason_and_advice() {
     let denied = shipped()
         .decide_organization(
             &OrganizationAction::RegisterDevice(Registration::default()),
-            &request(r#"{ "user": "bob", "action": "registerDevice", "session": "password" }"#),
+            &request(
+                r#"{ "user": "bob", "action": "registerDevice", "session": "password",
+                             "ages": { "knowledge": 10 } }"#,
+            ),
         )
         .unwrap_err();
 

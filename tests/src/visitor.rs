@@ -10,7 +10,7 @@ use std::net::IpAddr;
 
 use url::Url;
 
-pub use self::jar::Jar;
+pub use self::jar::{Jar, SESSION};
 pub use self::page::Page;
 pub use self::sign_in::Challenge;
 use crate::answer::Answer;

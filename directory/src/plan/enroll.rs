@@ -75,11 +75,7 @@ impl<'a> Draft<'a> {
         }
         let device = self.enrolled_device(enroll, token)?;
         self.check_new(enroll)?;
-        let fastpass = self
-            .snapshot
-            .settings()
-            .map(|settings| settings.fastpass)
-            .unwrap_or_default();
+        let fastpass = self.snapshot.fastpass();
         if let Some(authenticator) = &enroll.authenticator {
             check_demands(authenticator, fastpass)?;
             self.supersede(user, &device);
@@ -105,6 +101,13 @@ impl<'a> Draft<'a> {
         }
         if self.now >= token.ends {
             return Err(Refusal::TokenExpired);
+        }
+        if token
+            .proofs
+            .iter()
+            .any(|proof| proof.basis.lost(self.snapshot).is_some())
+        {
+            return Err(Refusal::TokenGroundless);
         }
         let instance = enroll.authenticator.as_ref().map(|one| one.instance_key.thumbprint());
         if token.bound_to.is_some() && token.bound_to != instance {

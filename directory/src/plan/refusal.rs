@@ -46,6 +46,9 @@ pub enum Refusal {
     /// The enrolment token's time is over.
     #[error("the enrolment token has expired")]
     TokenExpired,
+    /// What was proved for the enrolment token counts no longer.
+    #[error("what was proved for the enrolment token counts no longer")]
+    TokenGroundless,
     /// The enrolment token is for another device.
     #[error("the enrolment token is for another device")]
     TokenForOtherDevice,

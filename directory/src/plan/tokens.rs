@@ -34,6 +34,7 @@ impl Draft<'_> {
             origin: new.origin,
             factors: new.factors.clone(),
             proofs: new.proofs.clone(),
+            session: new.session,
             bound_to: new.bound_to,
             created: self.now,
             ends: new.ends,

@@ -41,6 +41,18 @@ pub enum SessionCommand {
     },
 }
 
+impl SessionCommand {
+    /// The cookie whose place a new one takes.
+    pub fn replaces(&self) -> Option<SecretHash> {
+        match self {
+            Self::Raise(raise) => Some(raise.shown),
+            Self::Renew(renewal) => Some(renewal.shown),
+            Self::Admit { replaces, .. } => *replaces,
+            Self::Begin(_) | Self::End { .. } | Self::EndAll { .. } => None,
+        }
+    }
+}
+
 /// A session that is to begin.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewSession {

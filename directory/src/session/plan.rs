@@ -168,7 +168,7 @@ impl<K: KnownSessions> Draft<'_, K> {
             number: next_number(&session),
             proofs: kept.chain(raise.proofs.iter().cloned()).collect(),
             device: raise.device.or(base.device),
-            risk: raise.risk,
+            risk: raise.risk.of_places_of(base.risk),
             installed: raise.installed.or(base.installed),
         };
         self.prove(&user, &session, &raise.proofs);
@@ -183,6 +183,13 @@ impl<K: KnownSessions> Draft<'_, K> {
             return Err(Refusal::DeviceNotActive);
         }
         let base = session.generation(renewal.base).ok_or_else(|| gone(renewal.session))?;
+        // Facts of one device and proofs by another make no picture of either.
+        if base
+            .devices()
+            .any(|id| Some(id) != renewal.device.device(self.snapshot))
+        {
+            return Err(Refusal::DeviceChanged);
+        }
         let generation = Generation {
             number: next_number(&session),
             device: Some(renewal.device),

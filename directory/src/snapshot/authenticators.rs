@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use crate::{
     Authenticator, AuthenticatorId, AuthenticatorKind, Device, DeviceId, DeviceState, Enrollment, EnrollmentState,
-    Fingerprint, HardwareId, Instance, InstanceId, KeyThumbprint, ManagementCertificate, ManagementState, Settings,
-    Snapshot, UserId,
+    FastPassSettings, Fingerprint, HardwareId, Instance, InstanceId, KeyThumbprint, ManagementCertificate,
+    ManagementState, Settings, Snapshot, UserId,
 };
 
 /// What devices are known by.
@@ -91,6 +91,11 @@ impl Snapshot {
     /// The organisation and what it asks of FastPass; nothing before it was founded.
     pub fn settings(&self) -> Option<&Arc<Settings>> {
         self.settings.as_ref()
+    }
+
+    /// What is asked of FastPass.
+    pub fn fastpass(&self) -> FastPassSettings {
+        self.settings().map(|settings| settings.fastpass).unwrap_or_default()
     }
 }
 

@@ -241,6 +241,7 @@ fn a_bound_token_works_with_its_instance_alone() {
             origin: crate::TokenOrigin::SignIn,
             factors: Default::default(),
             proofs: Vec::new(),
+            session: None,
             bound_to: Some(key(1_000 + 1).thumbprint()),
             ends: world.now.plus(Duration::from_secs(60)),
         }))

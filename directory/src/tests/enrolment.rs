@@ -162,6 +162,7 @@ fn a_device_that_is_not_active_takes_no_enrolment() {
         origin: TokenOrigin::Admin,
         factors: Default::default(),
         proofs: Vec::new(),
+        session: None,
         bound_to: None,
         ends: world.now.plus(Duration::from_secs(60)),
     };

@@ -102,6 +102,7 @@ impl World {
             origin: TokenOrigin::Admin,
             factors: Default::default(),
             proofs: Vec::new(),
+            session: None,
             bound_to: None,
             ends: self.now.plus(Duration::from_secs(600)),
         };

@@ -73,6 +73,7 @@ async fn create_for_enrollment(
         origin: TokenOrigin::Admin,
         factors: Default::default(),
         proofs: Vec::new(),
+        session: None,
         bound_to: None,
         ends: view.now.plus(lifetime),
     };

@@ -28,7 +28,7 @@ pub(super) async fn authenticate(State(world): State<Arc<World>>, step: Step) ->
         totp: asked.totp.map(Zeroizing::new),
     };
     let authenticated = sign_in::authenticate(&world, credentials, source).await?;
-    let (user, factors) = (authenticated.user(), authenticated.factors());
+    let (user, factors) = (authenticated.user(), &authenticated.factors());
     if let Some(required) = required(&world, user, factors, &step.arrived)? {
         return Ok(Json(required));
     }
@@ -41,7 +41,8 @@ pub(super) async fn authenticate(State(world): State<Arc<World>>, step: Step) ->
         device: None,
         origin: TokenOrigin::SignIn,
         factors: factors.clone(),
-        proofs: Vec::new(),
+        proofs: authenticated.proofs().to_vec(),
+        session: None,
         bound_to: Some(asked.instance_key.thumbprint()),
         ends: world.clock.now().plus(lifetime),
     };

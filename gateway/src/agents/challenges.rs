@@ -6,26 +6,21 @@ use std::time::Duration;
 use axum::Json;
 use axum::body::Bytes;
 use axum::extract::State;
-use base64::Engine;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use device_checks::wire::{ANSWERS_PATH, AnswerTaken, Answered, AskChallenge, Challenged, Nonce, Signal, SignalReport};
+use device_checks::wire::{AnswerTaken, Answered, AskChallenge, Challenged, Nonce, Signal, SignalReport};
 use device_checks::{
-    AUTHENTICATOR, CHALLENGE_TYPE, Challenge, Demand, DeviceSignals, ExpectedAnswer, KeyType, Outcome, Refuted,
-    SignInAsked, VerifiedAnswer, answering_enrollment, management, verify_answer,
+    DeviceSignals, ExpectedAnswer, KeyType, Outcome, Refuted, VerifiedAnswer, answering_enrollment, management,
+    verify_answer,
 };
 use directory::{
-    Actor, AttemptId, Command, DeviceId, Enrollment, EnrollmentId, Factor, Failure, ManagementAnswer, Posture,
-    Reported, SecretHash, SignalAnswer, Snapshot, Timestamp, UserId,
+    Actor, AttemptId, Command, Enrollment, Factor, Failure, ManagementAnswer, Posture, Reported, SignalAnswer,
+    Snapshot, Timestamp,
 };
-use moka::policy::EvictionPolicy;
-use moka::sync::Cache;
-use serde::{Deserialize, Serialize};
 use tracing::info;
 
 use super::accounts::check;
-use super::organization::organization;
+use super::asked::{Answer, Confirmation, Purpose, Signed, Wanted, make};
 use super::step::Asked;
-use crate::api_error::{ApiError, fault};
+use crate::api_error::ApiError;
 use crate::logs::Chain;
 use crate::nonces::LIFETIME;
 use crate::request::Arrived;
@@ -33,110 +28,6 @@ use crate::setup::Setup;
 use crate::sign_in::actor_of;
 use crate::store::SubmitError;
 use crate::world::World;
-
-/// The challenges that wait for their answer, and the answers that wait to be used.
-pub(crate) struct Challenges {
-    waiting: Cache<AttemptId, Pending>,
-    answered: Cache<AttemptId, (SecretHash, Answer)>,
-}
-
-/// A challenge that waits for its answer.
-#[derive(Debug, Clone)]
-struct Pending {
-    purpose: Purpose,
-    nonce: Arc<str>,
-    ends: Timestamp,
-}
-
-/// What a challenge is for.
-#[derive(Debug, Clone)]
-enum Purpose {
-    /// The device itself asked, to report what it is like.
-    Report(EnrollmentId),
-    /// A page asked, to sign its user in.
-    SignIn(Wanted),
-}
-
-/// What a page wants of a device.
-#[derive(Debug, Clone)]
-pub(crate) struct Wanted {
-    /// The hash of the cookie of the browser that gets the answer.
-    pub(crate) bound_to: SecretHash,
-    /// Whose device it has to be, where that is known.
-    pub(crate) user: Option<UserId>,
-    /// What the person has to do.
-    pub(crate) demand: Confirmation,
-    /// What they are shown.
-    pub(crate) shown: SignInAsked,
-}
-
-/// What somebody has to do before a device signs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub(crate) enum Confirmation {
-    /// Nothing.
-    Silent,
-    /// Approve.
-    Approved,
-    /// Approve with PIN or biometric.
-    Verified,
-}
-
-/// What a device answered to a page.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Answer {
-    /// It signed.
-    Approved(Signed),
-    /// Its user said no.
-    Denied,
-    /// Nobody answered, or nobody could be verified.
-    Unavailable,
-}
-
-/// Proof that a device signed for a page, in time, by a key that counted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Signed {
-    /// The user.
-    pub(crate) user: UserId,
-    /// The enrolment whose key it is.
-    pub(crate) enrollment: EnrollmentId,
-    /// Its generation.
-    pub(crate) generation: u32,
-    /// The device.
-    pub(crate) device: DeviceId,
-    /// Which key signed.
-    pub(crate) key_type: KeyType,
-    /// What the user had done.
-    pub(crate) confirmed: Confirmation,
-    /// When.
-    pub(crate) at: Timestamp,
-}
-
-impl Challenges {
-    /// None waits yet.
-    pub(crate) fn new() -> Self {
-        Self {
-            waiting: bounded(GOOD_FOR * 2),
-            answered: bounded(USED_WITHIN),
-        }
-    }
-
-    /// Takes the answer to a challenge of this browser, once.
-    pub(crate) fn take(&self, attempt: AttemptId, bound_to: SecretHash) -> Option<Answer> {
-        let (bound, _) = self.answered.get(&attempt)?;
-        // An answer for another browser stays for that one.
-        let own = (bound == bound_to).then(|| self.answered.remove(&attempt))??;
-        Some(own.1)
-    }
-}
-
-/// One that is dropped for want of room is asked for anew; none is taken twice.
-fn bounded<V: Clone + Send + Sync + 'static>(lifetime: Duration) -> Cache<AttemptId, V> {
-    let cache = Cache::builder()
-        .max_capacity(MOST)
-        .eviction_policy(EvictionPolicy::lru());
-    cache.time_to_live(lifetime).build()
-}
 
 /// Hands out a nonce for one assertion.
 pub(super) async fn nonce(State(world): State<Arc<World>>) -> Json<Nonce> {
@@ -147,64 +38,17 @@ pub(super) async fn nonce(State(world): State<Arc<World>>) -> Json<Nonce> {
 }
 
 /// Asks a device to say what it is like now. Whoever knows an enrolment may have a challenge: only its key can answer it.
-pub(super) async fn challenge(State(world): State<Arc<World>>, body: Bytes) -> Result<Json<Challenged>, ApiError> {
+pub(super) async fn challenge(
+    State(world): State<Arc<World>>,
+    axum::Extension(arrived): Asked,
+    body: Bytes,
+) -> Result<Json<Challenged>, ApiError> {
     let AskChallenge { enrollment } = super::read(&body)?;
     if world.directory.snapshot().enrollment(enrollment).is_none() {
         return Err(ApiError::ProofRefused("there is no such enrolment".to_owned()));
     }
-    let (_, challenge) = make(&world, Purpose::Report(enrollment))?;
+    let (_, challenge) = make(&world, Purpose::Report(enrollment), arrived.connection.peer)?;
     Ok(Json(Challenged { challenge }))
-}
-
-/// Makes a challenge for a page to hand on.
-///
-/// # Errors
-/// If it cannot be signed.
-pub(crate) fn challenge_for(world: &World, wanted: Wanted) -> Result<(AttemptId, String), ApiError> {
-    make(world, Purpose::SignIn(wanted))
-}
-
-fn make(world: &World, purpose: Purpose) -> Result<(AttemptId, String), ApiError> {
-    let (now, setup) = (world.clock.now(), world.setup.load());
-    let attempt = AttemptId::from_random(rand::random());
-    let nonce = URL_SAFE_NO_PAD.encode(rand::random::<[u8; 32]>());
-    let ends = now.plus(GOOD_FOR);
-    let (demand, sign_in) = match &purpose {
-        Purpose::Report(_) => (Confirmation::Silent, None),
-        Purpose::SignIn(wanted) => (wanted.demand, Some(wanted.shown.clone())),
-    };
-    let (user_mediation, user_verification) = match demand {
-        Confirmation::Silent => (Demand::None, Demand::Discouraged),
-        Confirmation::Approved => (Demand::Required, Demand::Discouraged),
-        Confirmation::Verified => (Demand::Required, Demand::Required),
-    };
-    let challenge = Challenge {
-        iss: setup.auth_origin.clone(),
-        aud: AUTHENTICATOR.to_owned(),
-        iat: now.secs(),
-        exp: ends.secs(),
-        jti: attempt,
-        nonce: nonce.clone(),
-        org_id: organization(&world.directory.snapshot())?,
-        transaction_id: attempt,
-        verification_uri: format!("{}{ANSWERS_PATH}", setup.auth_origin),
-        origin: setup.auth_origin.clone(),
-        signals: Signal::ALL.to_vec(),
-        management_issuers: setup.trust.issuer_hashes(),
-        key_types: vec![KeyType::ProofOfPossession, KeyType::UserVerification],
-        method: "signed_nonce".to_owned(),
-        user_mediation,
-        user_verification,
-        sign_in,
-    };
-    let signed = world.signer.sign(CHALLENGE_TYPE, &challenge);
-    let challenge = signed.map_err(|error| fault(&error, "a challenge could not be signed"))?;
-    let nonce = nonce.into();
-    world
-        .challenges
-        .waiting
-        .insert(attempt, Pending { purpose, nonce, ends });
-    Ok((attempt, challenge))
 }
 
 /// Takes the answer to a challenge, once, and keeps what the device said.
@@ -220,11 +64,7 @@ pub(super) async fn answer(
     };
     let now = world.clock.now();
     let claimed = answering_enrollment(&answer).map_err(|error| refused(&error))?;
-    let pending = world
-        .challenges
-        .waiting
-        .get(&attempt)
-        .filter(|pending| now < pending.ends);
+    let pending = world.challenges.pending(attempt, now);
     let pending = pending.ok_or_else(|| refused(&"there is no such challenge"))?;
     let directory = world.directory.snapshot();
     let enrollment = directory
@@ -260,8 +100,7 @@ pub(super) async fn answer(
         taking.fail("the device or the account is not active").await;
         return Err(ApiError::Refused(refusal));
     }
-    // Of two who bring the same answer one takes the challenge out.
-    let pending = world.challenges.waiting.remove(&attempt);
+    let pending = world.challenges.begin_answer(attempt);
     let pending = pending.ok_or_else(|| refused(&"it was answered before"))?;
     let management = claim(
         &setup,
@@ -279,9 +118,13 @@ pub(super) async fn answer(
             taking.keep(&verified, management).await?;
         }
         Purpose::SignIn(wanted) => {
+            if !directory.fastpass().enabled {
+                taking.fail("devices sign nobody in").await;
+                return Err(ApiError::Refused(directory::Refusal::EnrollmentNotActive));
+            }
             taking.keep_if_new(&verified, management).await?;
             let answer = taking.weigh(&verified, &wanted).await;
-            world.challenges.answered.insert(attempt, (wanted.bound_to, answer));
+            world.challenges.keep(attempt, wanted, answer);
         }
     }
     let directory = world.directory.snapshot();
@@ -290,15 +133,6 @@ pub(super) async fn answer(
     Ok(Json(AnswerTaken {
         managed: DeviceSignals::of(&known, now).managed,
     }))
-}
-
-impl Purpose {
-    fn is_for(&self, enrollment: &Enrollment) -> bool {
-        match self {
-            Self::Report(id) => *id == enrollment.id,
-            Self::SignIn(wanted) => wanted.user.is_none_or(|user| user == enrollment.user),
-        }
-    }
 }
 
 /// An answer that is being taken.
@@ -481,17 +315,8 @@ fn short(text: &str) -> String {
         .collect()
 }
 
-/// How long a challenge can be answered.
-const GOOD_FOR: Duration = Duration::from_secs(120);
-
-/// Within which time a page uses the answer.
-const USED_WITHIN: Duration = Duration::from_secs(60);
-
 /// For how long a device need not be written down to have said the same again.
 const SAID_LATELY: Duration = Duration::from_mins(10);
-
-/// How many may wait.
-const MOST: u64 = 100_000;
 
 /// How many management certificates of one answer are looked at.
 const MOST_CERTIFICATES: usize = 4;

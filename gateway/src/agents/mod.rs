@@ -2,6 +2,7 @@
 
 mod accounts;
 mod activate;
+mod asked;
 mod attempts;
 mod authenticate;
 mod begin;
@@ -24,9 +25,9 @@ use serde::de::DeserializeOwned;
 use crate::api_error::ApiError;
 use crate::world::World;
 
+pub(crate) use asked::{Answer, Challenges, Confirmation, ForPage, Signed, Wanted, challenge_for};
 pub(crate) use attempts::Attempts;
 pub(crate) use begin::may_register_unproved;
-pub(crate) use challenges::{Answer, Challenges, Confirmation, Signed, Wanted, challenge_for};
 pub(crate) use signer::ChallengeSigner;
 
 /// The routes on the auth host.

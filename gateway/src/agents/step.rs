@@ -108,7 +108,7 @@ impl Step {
         let bearer = self.bearer.as_ref().ok_or(ApiError::InvalidToken)?;
         let directory = world.directory.snapshot();
         let token = directory.enrollment_token_by_secret(&SecretHash::of(bearer));
-        let token = token.filter(|token| counts(token, key, world.clock.now()));
+        let token = token.filter(|token| counts(token, key, world.clock.now()) && has_its_session(world, token));
         let token = token.ok_or_else(|| {
             metrics::counter!("latchkey_enrollments_total", "outcome" => "unknown-token").increment(1);
             ApiError::InvalidToken
@@ -133,6 +133,15 @@ pub(super) struct Granted {
 fn counts(token: &EnrollmentToken, key: &PublicKey, now: Timestamp) -> bool {
     let bound = token.bound_to.is_none_or(|bound| bound == key.thumbprint());
     token.used.is_none() && now < token.ends && bound
+}
+
+/// A token that was asked for in a browser goes with the session.
+fn has_its_session(world: &World, token: &EnrollmentToken) -> bool {
+    let lives = |id| {
+        let session = world.directory.sessions().find(id);
+        session.is_some_and(|(session, _)| session.end(&world.directory.snapshot()).is_none())
+    };
+    token.session.is_none_or(lives)
 }
 
 fn category(error: &serde_json::Error) -> &'static str {

@@ -51,7 +51,7 @@ pub(crate) fn way_to_sign_in(
             (new, vec![set])
         }
     };
-    let transaction = Transaction::of(arrived, binding.hash(), view.now);
+    let transaction = Transaction::of(arrived, &view.setup, binding.hash(), view.now);
     let sealed = transaction.seal(&world.seal).ok()?;
     let name = arrived.site.name();
     let navigates = arrived.browser && arrived.method == http::Method::GET && !arrived.websocket;
@@ -115,7 +115,7 @@ async fn exchange(
     let taken = world
         .under_way
         .codes
-        .take(&code, &arrived.authority, binding.map(|binding| binding.hash()), now);
+        .take(&code, &arrived.host, binding.map(|binding| binding.hash()), now);
     let exchange = match taken {
         Ok(exchange) => exchange,
         Err(bad) => {

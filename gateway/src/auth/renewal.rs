@@ -11,10 +11,10 @@ use directory::{AttemptId, DeviceProof, SecretHash, SessionCommand};
 use http::{HeaderMap, StatusCode, header};
 use serde::{Deserialize, Serialize};
 
-use crate::agents::{Answer, Confirmation, Wanted, challenge_for};
+use crate::agents::{Answer, Confirmation, ForPage, Wanted, challenge_for};
 use crate::cookies::{Cookie, CookieSecret};
 use crate::pages::{self, RenewFrame, Shell};
-use crate::request::{Arrived, Denial, SessionInUse, Shown, identify};
+use crate::request::{Arrived, Denial, SessionInUse, Shown, Site, identify};
 use crate::sign_in::actor_of;
 use crate::world::World;
 
@@ -36,6 +36,12 @@ pub(super) async fn begin(
     Extension(arrived): Extension<Arc<Arrived>>,
 ) -> Result<Response, Response> {
     let session = session_of(&world, &arrived)?;
+    let setup = world.setup.load_full();
+    let origin = match &arrived.site {
+        Site::Application(served) => setup.origin_of(&served.application),
+        Site::Auth | Site::Admin | Site::Device => None,
+    };
+    let origin = origin.ok_or_else(|| refused(&arrived))?;
     let wanted = Wanted {
         bound_to: session.grip.secret(),
         user: Some(session.session.user),
@@ -50,9 +56,10 @@ pub(super) async fn begin(
                 .user(session.session.user)
                 .map(|user| user.login.clone()),
         },
+        renews: Some(origin),
     };
-    let (attempt, challenge) = challenge_for(&world, wanted).map_err(IntoResponse::into_response)?;
-    let setup = world.setup.load();
+    let peer = arrived.connection.peer;
+    let (attempt, challenge) = challenge_for(&world, wanted, peer).map_err(IntoResponse::into_response)?;
     let frame = format!("{}/renew?app={}", setup.auth_origin, arrived.site.name());
     Ok(no_store(Json(Begun {
         frame,
@@ -75,7 +82,12 @@ pub(super) async fn finish(
 ) -> Result<Response, Response> {
     let session = session_of(&world, &arrived)?;
     let shown: SecretHash = session.grip.secret();
-    let Some(Answer::Approved(signed)) = world.challenges.take(attempt, shown) else {
+    let page = ForPage {
+        bound_to: shown,
+        application: arrived.site.name(),
+        renews: true,
+    };
+    let Some(Answer::Approved(signed)) = world.challenges.take(attempt, page) else {
         return Err(refused(&arrived));
     };
     let directory = world.directory.snapshot();

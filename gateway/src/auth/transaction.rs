@@ -8,19 +8,19 @@ use std::time::Duration;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use directory::{SecretHash, SessionId, Timestamp};
-use moka::policy::EvictionPolicy;
-use moka::sync::Cache;
 use serde::{Deserialize, Serialize};
 
 use crate::request::Arrived;
 use crate::sealed::{BadSeal, Purpose, Seal};
+use crate::setup::Setup;
+use crate::waiting::{TooMuch, Waiting};
 
 /// What was asked for at an application's host by somebody who has to sign in first.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Transaction {
     /// The application's name.
     pub(crate) application: String,
-    /// The host, with its port where the browser said one.
+    /// The host, with the port at which browsers reach the gateway.
     pub(crate) authority: String,
     /// The path and query to go back to.
     pub(crate) target: String,
@@ -43,7 +43,7 @@ pub(crate) struct Exchange {
 }
 
 /// The codes that were handed out and not used yet.
-pub(crate) struct Codes(Cache<SecretHash, Exchange>);
+pub(crate) struct Codes(Waiting<SessionId, SecretHash, Exchange>);
 
 /// Says that a code is not one that counts here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -61,7 +61,7 @@ pub(crate) enum BadCode {
 
 impl Transaction {
     /// A transaction for what was asked for, bound to this browser.
-    pub(crate) fn of(arrived: &Arrived, binding: SecretHash, now: Timestamp) -> Self {
+    pub(crate) fn of(arrived: &Arrived, setup: &Setup, binding: SecretHash, now: Timestamp) -> Self {
         let target = if arrived.target.len() <= LONGEST_TARGET && arrived.target.starts_with('/') {
             arrived.target.clone()
         } else {
@@ -69,7 +69,8 @@ impl Transaction {
         };
         Self {
             application: arrived.site.name().to_owned(),
-            authority: arrived.authority.clone(),
+            // Whatever port a client wrote: what listens there may be somebody else.
+            authority: setup.authority_of(&arrived.host),
             target,
             binding,
             begun: now,
@@ -114,20 +115,20 @@ impl Transaction {
 impl Codes {
     /// None yet.
     pub(crate) fn new() -> Self {
-        let cache = Cache::builder()
-            .max_capacity(MOST_CODES)
-            .eviction_policy(EvictionPolicy::lru());
-        Self(cache.time_to_live(GOOD_FOR * 2).build())
+        Self(Waiting::new(MOST_CODES, MOST_OF_ONE_SESSION, GOOD_FOR * 2))
     }
 
     /// Hands out a code.
+    ///
+    /// # Errors
+    /// If too many of this session were not used.
     pub(crate) fn issue(
         &self,
         transaction: Transaction,
         session: SessionId,
         generation: u32,
         now: Timestamp,
-    ) -> String {
+    ) -> Result<String, TooMuch> {
         let code = URL_SAFE_NO_PAD.encode(rand::random::<[u8; 32]>());
         let exchange = Exchange {
             transaction,
@@ -135,8 +136,8 @@ impl Codes {
             generation,
             ends: now.plus(GOOD_FOR),
         };
-        self.0.insert(SecretHash::of(&code), exchange);
-        code
+        self.0.keep(session, SecretHash::of(&code), exchange)?;
+        Ok(code)
     }
 
     /// Takes a code; whatever comes of it, it is used up.
@@ -146,15 +147,15 @@ impl Codes {
     pub(crate) fn take(
         &self,
         code: &str,
-        authority: &str,
+        host: &str,
         binding: Option<SecretHash>,
         now: Timestamp,
     ) -> Result<Exchange, BadCode> {
-        let exchange = self.0.remove(&SecretHash::of(code)).ok_or(BadCode::Unknown)?;
+        let exchange = self.0.take(&SecretHash::of(code)).ok_or(BadCode::Unknown)?;
         if exchange.ends <= now {
             return Err(BadCode::Unknown);
         }
-        if !exchange.transaction.authority.eq_ignore_ascii_case(authority) {
+        if exchange.transaction.host() != host {
             return Err(BadCode::Elsewhere);
         }
         if binding != Some(exchange.transaction.binding) {
@@ -176,6 +177,9 @@ const GOOD_FOR: Duration = Duration::from_secs(30);
 /// How many codes may wait; each takes a session.
 const MOST_CODES: u64 = 50_000;
 
+/// How many of one session may wait: so many tabs may open at once.
+const MOST_OF_ONE_SESSION: u32 = 64;
+
 /// How long an address is that is gone back to; a longer one ends at the application's front page.
 const LONGEST_TARGET: usize = 2048;
 
@@ -190,29 +194,20 @@ mod tests {
     fn a_code_is_good_once_for_seconds_at_its_host_in_its_browser() {
         let codes = Codes::new();
         let binding = SecretHash::of("binding");
-        let issue = || codes.issue(transaction(), SessionId::from_random(1), 1, NOW);
-        let take = |code: &str, authority: &str, binding, now| codes.take(code, authority, binding, now).map(drop);
+        let issue = || codes.issue(transaction(), SessionId::from_random(1), 1, NOW).unwrap();
+        let take = |code: &str, host: &str, binding, now| codes.take(code, host, binding, now).map(drop);
         let own = Some(binding);
         let (first, late, elsewhere, stolen) = (issue(), issue(), issue(), issue());
 
-        assert_eq!(take(&first, "wiki.localhost:8443", own, NOW), Ok(()));
-        assert_eq!(take(&first, "wiki.localhost:8443", own, NOW), Err(BadCode::Unknown));
+        assert_eq!(take(&first, "wiki.localhost", own, NOW), Ok(()));
+        assert_eq!(take(&first, "wiki.localhost", own, NOW), Err(BadCode::Unknown));
         let over = NOW.plus(GOOD_FOR);
-        assert_eq!(take(&late, "wiki.localhost:8443", own, over), Err(BadCode::Unknown));
-        assert_eq!(
-            take(&elsewhere, "payroll.localhost:8443", own, NOW),
-            Err(BadCode::Elsewhere)
-        );
+        assert_eq!(take(&late, "wiki.localhost", own, over), Err(BadCode::Unknown));
+        assert_eq!(take(&elsewhere, "payroll.localhost", own, NOW), Err(BadCode::Elsewhere));
         let other = Some(SecretHash::of("another"));
-        assert_eq!(
-            take(&stolen, "wiki.localhost:8443", other, NOW),
-            Err(BadCode::OtherBrowser)
-        );
-        assert_eq!(take(&stolen, "wiki.localhost:8443", own, NOW), Err(BadCode::Unknown));
-        assert_eq!(
-            take(&issue(), "wiki.localhost:8443", None, NOW),
-            Err(BadCode::OtherBrowser)
-        );
+        assert_eq!(take(&stolen, "wiki.localhost", other, NOW), Err(BadCode::OtherBrowser));
+        assert_eq!(take(&stolen, "wiki.localhost", own, NOW), Err(BadCode::Unknown));
+        assert_eq!(take(&issue(), "wiki.localhost", None, NOW), Err(BadCode::OtherBrowser));
     }
 
     #[test]

@@ -42,6 +42,11 @@ impl HostRoutes {
         let covers = |route: &&Route| route.prefix.covers(path, self.paths.case_insensitive);
         self.routes.iter().find(covers).map(|route| &route.application)
     }
+
+    /// One of its applications.
+    pub(crate) fn first(&self) -> Option<&Arc<Application>> {
+        self.routes.first().map(|route| &route.application)
+    }
 }
 
 /// All hosts.

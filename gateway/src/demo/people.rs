@@ -113,6 +113,7 @@ impl Maker<'_> {
             origin: TokenOrigin::Admin,
             factors: Default::default(),
             proofs: Vec::new(),
+            session: None,
             bound_to: None,
             ends: self.now().plus(Duration::from_secs(60)),
         }

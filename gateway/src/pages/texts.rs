@@ -300,6 +300,7 @@ pub(crate) fn help(advice: &str) -> &str {
         "enroll-hardware-key" => "Enrol a device whose key lives in its TPM or secure enclave.",
         "sign-in-device" => "Sign in with your device.",
         "sign-in-device-uv" => "Sign in with your device and confirm with PIN or fingerprint.",
+        "sign-in-again" => "Sign in again.",
         "sign-in-second-factor" => "Sign in with a second factor.",
         "contact-admin" => "Your administrator can help.",
         "fix-posture:disk" => "Turn on disk encryption, then have your device report again.",

@@ -150,13 +150,20 @@ impl Arrival<'_> {
             Host::Admin => Site::Admin,
             Host::Device => Site::Device,
             Host::Applications(routes) => {
-                let application = routes.application_for(&matched_path).ok_or(Denial::Misdirected)?;
+                let application = routes.application_for(&matched_path);
+                // What is the gateway's own is there whichever paths applications have.
+                let application = application.or_else(|| path.starts_with(RESERVED).then(|| routes.first())?);
+                let application = application.ok_or(Denial::Misdirected)?;
                 Site::Application(setup.served(application).ok_or(Denial::Misdirected)?.clone())
             }
         };
         let websocket = is_websocket(head);
         let action = Action::of(head.method.as_str(), websocket);
-        check_origin(&head.headers, &site, &authority, action)?;
+        let allowed = match &site {
+            Site::Application(served) if !path.starts_with(RESERVED) => served.application.allowed_origins.as_slice(),
+            Site::Application(_) | Site::Auth | Site::Admin | Site::Device => &[],
+        };
+        check_origin(&head.headers, allowed, &authority, action)?;
         Ok(Arrived {
             id: id.to_owned(),
             started: Instant::now(),
@@ -239,7 +246,7 @@ fn path_options(answering: Host<'_>) -> PathOptions {
 }
 
 /// Refuses unsafe requests and upgrades that a page of another origin sent; a sibling host is another origin.
-fn check_origin(headers: &HeaderMap, site: &Site, authority: &str, action: Action) -> Result<(), Denial> {
+fn check_origin(headers: &HeaderMap, allowed: &[String], authority: &str, action: Action) -> Result<(), Denial> {
     if action == Action::Read {
         return Ok(());
     }
@@ -248,10 +255,6 @@ fn check_origin(headers: &HeaderMap, site: &Site, authority: &str, action: Actio
     if origins.next().is_some() {
         return Err(Denial::Ambiguous(Ambiguity::Origin));
     }
-    let allowed = match site {
-        Site::Application(served) => served.application.allowed_origins.as_slice(),
-        Site::Auth | Site::Admin | Site::Device => &[],
-    };
     if let Some(origin) = origin {
         let listed = allowed.iter().any(|listed| listed.as_bytes() == origin.as_bytes());
         let own = origin.to_str().is_ok_and(|origin| is_own_origin(origin, authority));
@@ -305,12 +308,7 @@ mod tests {
     }
 
     fn verdict(fields: &[(&'static str, &str)]) -> Result<(), Denial> {
-        check_origin(
-            &head(fields).headers,
-            &Site::Admin,
-            "wiki.localhost:8443",
-            Action::Write,
-        )
+        check_origin(&head(fields).headers, &[], "wiki.localhost:8443", Action::Write)
     }
 
     /// own origin and no origin pass; foreign, sibling, null and plain-text origins do not.

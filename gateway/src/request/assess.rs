@@ -298,7 +298,7 @@ pub(crate) fn session(setup: &Setup, identified: &Identified) -> (Option<Arc<Ses
     };
     let in_software = setup.config.sign_in.count_software_verification;
     let facts = || shared_facts(&in_use.session, generation, in_software);
-    let facts = in_use.grip.facts.get_or_init(facts).clone();
+    let facts = in_use.grip.facts(in_software, facts);
     (Some(facts), ages_of(&in_use.session, generation, in_use.grip.seen()))
 }
 

@@ -11,7 +11,7 @@ use super::assess::{Assessed, FactStore, Judged, Question, assess, installed, re
 use super::denial::Denial;
 use super::identify::{Identified, ProvedBy, SessionInUse, Shown, Unidentified, identify};
 use super::record::Signals;
-use crate::sessions::{Grip, continues};
+use crate::sessions::{Grip, Lasting, continues};
 use crate::setup::{Served, Setup};
 
 /// Proof that a request may go to its application. Only this file can make one.
@@ -205,9 +205,13 @@ fn may_continue(
         return Ok(None);
     };
     let asked = || organization_request(store, view, arrived, identified);
-    let versions = (assessed.user.version, view.now);
-    let until = continues(&session.grip, &view.decider, asked, versions).map_err(|_| Denial::SessionOver)?;
-    Ok(until)
+    let standing = Lasting {
+        user: assessed.user.version,
+        limits: &view.setup.config.sign_in,
+        now: view.now,
+    };
+    let until = continues(&session.grip, &view.decider, asked, &standing);
+    until.map(Some).map_err(|_| Denial::SessionOver)
 }
 
 /// What the policies are asked about a session: all that is known of whom it names.

@@ -10,6 +10,8 @@ use super::target::BadTarget;
 pub(crate) enum Denial {
     /// The request can be read in two ways.
     Ambiguous(Ambiguity),
+    /// What it is judged by changed again and again while it was judged.
+    Unsettled,
     /// The name in the TLS handshake and the one in the request differ, or nobody here answers to it.
     Misdirected,
     /// The method is one that goes to no application.
@@ -74,6 +76,7 @@ impl Denial {
     pub(crate) fn code(&self) -> &'static str {
         match self {
             Self::Ambiguous(_) => "bad-request",
+            Self::Unsettled => "unsettled",
             Self::Misdirected => "misdirected",
             Self::MethodRefused => "method-refused",
             Self::CrossSite => "cross-site",
@@ -106,6 +109,7 @@ impl Denial {
         match self {
             Self::Ambiguous(Ambiguity::Target(BadTarget::TooLong)) => 414,
             Self::Ambiguous(_) => 400,
+            Self::Unsettled => 503,
             Self::Misdirected => 421,
             Self::MethodRefused => 405,
             Self::BodyTooLarge => 413,
@@ -133,6 +137,7 @@ impl Denial {
     pub(crate) fn title(&self) -> &'static str {
         match self {
             Self::Ambiguous(_) => "This request cannot be read in one way only",
+            Self::Unsettled => "Try again in a moment",
             Self::Misdirected => "Not here",
             Self::MethodRefused => "This method is not passed on",
             Self::CrossSite => "Another site sent this request",
@@ -166,6 +171,10 @@ impl Denial {
                 "At most one session cookie is expected, as it was set here. It is cleared with this answer.".to_owned()
             }
             Self::Ambiguous(Ambiguity::Method) => "A method of upper-case letters is expected.".to_owned(),
+            Self::Unsettled => {
+                "Users, devices or rules changed again and again while this request was judged. Nothing was passed on."
+                    .to_owned()
+            }
             Self::Misdirected => {
                 "No application of this gateway answers to this name on this connection (TLS server name and Host have \
                  to agree)."

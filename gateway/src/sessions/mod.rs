@@ -2,8 +2,9 @@
 
 mod continued;
 mod facts;
+mod line;
 mod table;
 
-pub(crate) use continued::continues;
+pub(crate) use continued::{Lasting, continues};
 pub(crate) use facts::{ages_of, ages_of_proofs, facts_of_proofs, shared_facts};
-pub(crate) use table::{Grip, Overlay, SessionTable};
+pub(crate) use table::{Grip, Overlay, Replaced, SessionTable};

@@ -1,20 +1,21 @@
 //! Which session does a cookie stand for? Looked up on every request, changed by the store's writer alone.
 
 use std::cell::RefCell;
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::net::IpAddr;
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
 use std::time::Duration;
 
 use arc_swap::{ArcSwap, ArcSwapOption};
 use directory::{
-    KnownSessions, Place, SecretHash, Session, SessionCookie, SessionId, SessionState, StoredSessions, Timestamp,
-    UserId,
+    KnownSessions, Place, SecretHash, Session, SessionCookie, SessionId, SessionState, StoredPlace, StoredSessions,
+    Timestamp, UserId,
 };
 use policies::SessionFacts;
 
 use super::continued::Continued;
+use super::line::Line;
 
 /// All sessions that live, and those that ended a while ago.
 pub(crate) struct SessionTable {
@@ -28,6 +29,7 @@ pub(crate) struct SessionTable {
 struct Records {
     entries: HashMap<SessionId, Arc<Entry>>,
     live: HashMap<UserId, BTreeSet<SessionId>>,
+    /// Where users signed in, and from when on that is a place they are known at; the latest places last.
     places: HashMap<UserId, Vec<(Place, Timestamp)>>,
 }
 
@@ -47,10 +49,11 @@ pub(crate) struct Grip {
     generation: u32,
     host: Box<str>,
     made: Timestamp,
-    /// The grip of the cookie that took this one's place, and from where it was asked for.
-    successor: OnceLock<(Arc<Grip>, Option<IpAddr>)>,
-    /// The session as policies see it, once they did.
-    pub(crate) facts: OnceLock<Arc<SessionFacts>>,
+    replaced: AtomicBool,
+    /// The cookies that took one another's place, where this is one of them.
+    line: OnceLock<Arc<Line>>,
+    /// The session as policies see it, once they did: where verification that only software enforces counts, or not.
+    facts: [OnceLock<Arc<SessionFacts>>; 2],
     /// That it may go on, as far as that was asked.
     pub(crate) continued: ArcSwapOption<Continued>,
 }
@@ -69,12 +72,20 @@ impl SessionTable {
 
     /// Takes what the store has in place of what is known.
     pub(crate) fn restore(&self, stored: StoredSessions) {
+        let kept: HashSet<SessionId> = stored.sessions.iter().map(|(session, _)| session.id).collect();
+        self.forget(|session| !kept.contains(&session.id));
         for (session, seen) in stored.sessions {
             self.apply(session, seen, None);
         }
         let mut records = self.records();
-        for (user, place, at) in stored.places {
-            records.places.entry(user).or_default().push((place, at));
+        records.places.clear();
+        for StoredPlace {
+            user,
+            place,
+            known_from,
+        } in stored.places
+        {
+            records.remember(user, place, known_from);
         }
         self.losses.fetch_add(1, Ordering::Release);
     }
@@ -121,15 +132,15 @@ impl SessionTable {
         found
     }
 
-    /// Whether a user signed in from this place before.
-    pub(crate) fn knows(&self, user: UserId, place: &Place) -> bool {
+    /// Whether a user is known at this place by now.
+    pub(crate) fn knows(&self, user: UserId, place: &Place, now: Timestamp) -> bool {
         let records = self.records();
         let places = records.places.get(&user);
-        places.is_some_and(|places| places.iter().any(|(known, _)| known == place))
+        places.is_some_and(|places| places.iter().any(|(known, from)| known == place && *from <= now))
     }
 
-    /// Takes over the new state of a session; says from where that was asked for.
-    pub(crate) fn apply(&self, session: Session, now: Timestamp, by: Option<IpAddr>) {
+    /// Takes over the new state of a session, and which cookie's place a new one took; says whether anything was lost by it.
+    pub(crate) fn apply(&self, session: Session, now: Timestamp, replaced: Option<Replaced>) -> bool {
         let mut records = self.records();
         let before = records.entries.get(&session.id).cloned();
         let was: Vec<SessionCookie> = before
@@ -137,7 +148,10 @@ impl SessionTable {
             .map(|entry| entry.session.load().cookies.clone())
             .unwrap_or_default();
         if before.is_none() {
-            records.remember(&session, now);
+            let known_from = session.place_known_from();
+            for place in Place::of(&session.client) {
+                records.remember(session.user, place, known_from);
+            }
         }
         records.index(&session);
         let (id, cookies, live) = (session.id, session.cookies.clone(), session.is_live());
@@ -158,27 +172,41 @@ impl SessionTable {
             }
         };
         drop(records);
-        self.replace_cookies(&entry, &was, &cookies, by);
+        let removed = self.change_cookies(&entry, &was, &cookies, replaced);
         if !live {
             self.losses.fetch_add(1, Ordering::Release);
         }
+        removed || !live
     }
 
-    fn replace_cookies(&self, entry: &Arc<Entry>, was: &[SessionCookie], is: &[SessionCookie], by: Option<IpAddr>) {
+    fn change_cookies(
+        &self,
+        entry: &Arc<Entry>,
+        was: &[SessionCookie],
+        is: &[SessionCookie],
+        replaced: Option<Replaced>,
+    ) -> bool {
         let mut added = Vec::new();
         for cookie in is.iter().filter(|cookie| !contains(was, cookie)) {
             let grip = Arc::new(Grip::new(entry.clone(), cookie));
             self.write(&cookie.secret).insert(cookie.secret, grip.clone());
             added.push(grip);
         }
+        let mut any = false;
         for cookie in was.iter().filter(|cookie| !contains(is, cookie)) {
-            let removed = self.write(&cookie.secret).remove(&cookie.secret);
+            any = true;
+            let Some(removed) = self.write(&cookie.secret).remove(&cookie.secret) else {
+                continue;
+            };
+            let named = replaced.filter(|replaced| replaced.cookie == cookie.secret);
             let successor = added.iter().find(|grip| *grip.host == *cookie.host);
-            if let (Some(removed), Some(successor)) = (removed, successor) {
-                let _ = removed.successor.set((successor.clone(), by));
+            if let (Some(Replaced { by: Some(by), .. }), Some(successor)) = (named, successor) {
+                removed.give_way_to(successor, by);
             }
+            removed.replaced.store(true, Ordering::Release);
             self.losses.fetch_add(1, Ordering::Release);
         }
+        any
     }
 
     /// When sessions were used that the store does not know of yet; they count as stored from now on.
@@ -203,20 +231,23 @@ impl SessionTable {
 
     /// Forgets sessions that ended long enough ago: nobody needs to be told any more.
     pub(crate) fn forget_ended(&self, now: Timestamp) {
+        self.forget(|session| match session.state {
+            SessionState::Live => false,
+            SessionState::Ended { at, .. } => at.plus(REMEMBERED) <= now,
+        });
+    }
+
+    fn forget(&self, is_over: impl Fn(&Session) -> bool) {
         let mut records = self.records();
-        let over: Vec<Arc<Session>> = records
-            .entries
-            .values()
-            .map(|entry| entry.session.load_full())
-            .filter(|session| match session.state {
-                SessionState::Live => false,
-                SessionState::Ended { at, .. } => at.plus(REMEMBERED) <= now,
-            })
-            .collect();
+        let entries = records.entries.values().map(|entry| entry.session.load_full());
+        let over: Vec<Arc<Session>> = entries.filter(|session| is_over(session)).collect();
         for session in over {
             records.entries.remove(&session.id);
+            records.unlist(&session);
             for cookie in &session.cookies {
-                self.write(&cookie.secret).remove(&cookie.secret);
+                if let Some(grip) = self.write(&cookie.secret).remove(&cookie.secret) {
+                    grip.replaced.store(true, Ordering::Release);
+                }
             }
         }
     }
@@ -236,12 +267,25 @@ impl SessionTable {
     }
 }
 
+/// Which cookie's place a new one took, and from where that was asked for.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Replaced {
+    /// The cookie that is dead now.
+    pub(crate) cookie: SecretHash,
+    /// The address of who brought it.
+    pub(crate) by: Option<IpAddr>,
+}
+
 impl Records {
     fn index(&mut self, session: &Session) {
-        let of_user = self.live.entry(session.user).or_default();
-        if session.is_live() {
-            of_user.insert(session.id);
-        } else {
+        match session.is_live() {
+            true => drop(self.live.entry(session.user).or_default().insert(session.id)),
+            false => self.unlist(session),
+        }
+    }
+
+    fn unlist(&mut self, session: &Session) {
+        if let Some(of_user) = self.live.get_mut(&session.user) {
             of_user.remove(&session.id);
             if of_user.is_empty() {
                 self.live.remove(&session.user);
@@ -249,13 +293,12 @@ impl Records {
         }
     }
 
-    /// Remembers where a user signed in, the latest places before others.
-    fn remember(&mut self, session: &Session, now: Timestamp) {
-        let places = self.places.entry(session.user).or_default();
-        for place in Place::of(&session.client) {
-            places.retain(|(known, _)| *known != place);
-            places.push((place, now));
-        }
+    /// Remembers where a user signed in, the latest places before others. A place that is known stays so.
+    fn remember(&mut self, user: UserId, place: Place, known_from: Timestamp) {
+        let places = self.places.entry(user).or_default();
+        let before = places.iter().find(|(known, _)| *known == place).map(|(_, from)| *from);
+        places.retain(|(known, _)| *known != place);
+        places.push((place, before.map_or(known_from, |before| before.min(known_from))));
         let excess = places.len().saturating_sub(MOST_PLACES);
         places.drain(..excess);
     }
@@ -275,8 +318,9 @@ impl Grip {
             generation: cookie.generation,
             host: cookie.host.as_str().into(),
             made: cookie.made,
-            successor: OnceLock::new(),
-            facts: OnceLock::new(),
+            replaced: AtomicBool::new(false),
+            line: OnceLock::new(),
+            facts: Default::default(),
             continued: ArcSwapOption::empty(),
         }
     }
@@ -311,21 +355,32 @@ impl Grip {
         self.entry.seen.fetch_max(now.millis(), Ordering::Relaxed);
     }
 
+    /// The session as policies see it, made once for each way to count verification that only software enforces.
+    pub(crate) fn facts(&self, in_software: bool, make: impl FnOnce() -> Arc<SessionFacts>) -> Arc<SessionFacts> {
+        let [without, with] = &self.facts;
+        let kept = if in_software { with } else { without };
+        kept.get_or_init(make).clone()
+    }
+
     /// What a request that is under way stands on now: the cookie that it came with may have been replaced since. Only
     /// requests from where that was asked for go on with the new one: a copy of the old one ends with it.
     pub(crate) fn latest(self: &Arc<Self>, peer: IpAddr) -> Arc<Self> {
-        let mut grip = self;
-        while let Some((successor, by)) = grip.successor.get()
-            && *by == Some(peer.to_canonical())
-        {
-            grip = successor;
-        }
-        grip.clone()
+        let line = self.line.get().filter(|_| self.is_replaced());
+        let latest = line.and_then(|line| line.latest(peer));
+        latest.unwrap_or_else(|| self.clone())
     }
 
-    /// Whether another cookie took this one's place.
+    /// Lets requests from there go on with the grip of the cookie that takes this one's place.
+    fn give_way_to(&self, successor: &Arc<Self>, by: IpAddr) {
+        let line = self.line.get_or_init(|| Arc::new(Line::of(by)));
+        if line.go_on_with(successor, by) {
+            let _ = successor.line.set(line.clone());
+        }
+    }
+
+    /// Whether the cookie is dead, because another took its place or there were too many.
     pub(crate) fn is_replaced(&self) -> bool {
-        self.successor.get().is_some()
+        self.replaced.load(Ordering::Acquire)
     }
 }
 
@@ -379,3 +434,7 @@ const MOST_PLACES: usize = 32;
 
 /// For how long an ended session is remembered, so that whoever comes with its cookie can be told why.
 const REMEMBERED: Duration = Duration::from_secs(12 * 3600);
+
+#[cfg(test)]
+#[path = "tests.rs"]
+mod tests;

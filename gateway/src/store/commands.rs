@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use directory::{
-    Actor, AppendError, Command, Event, EventQuery, Fingerprint, LoadError, QueryError, Refused, SessionCommand,
-    Snapshot, Store, Timestamp, Touched,
+    Actor, AppendError, Command, Event, EventQuery, Fingerprint, LoadError, QueryError, Refused, SecretHash,
+    SessionCommand, Snapshot, Store, Timestamp, Touched,
 };
 use tokio::sync::{broadcast, mpsc, oneshot};
 
@@ -86,6 +86,16 @@ pub(crate) enum OpenError {
 pub(super) enum Wish {
     Directory(Command),
     Sessions(SessionCommand),
+}
+
+impl Wish {
+    /// The cookie whose place a new one takes.
+    pub(super) fn replaces(&self) -> Option<SecretHash> {
+        match self {
+            Self::Directory(_) => None,
+            Self::Sessions(command) => command.replaces(),
+        }
+    }
 }
 
 /// A command on its way to the writer.

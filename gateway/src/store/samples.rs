@@ -100,6 +100,7 @@ pub(super) fn create_token(n: u128) -> Command {
         origin: TokenOrigin::Admin,
         factors: Default::default(),
         proofs: Vec::new(),
+        session: None,
         bound_to: None,
         ends: START.plus(HOUR),
     })

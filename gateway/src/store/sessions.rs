@@ -1,6 +1,6 @@
 //! How are sessions kept? One row each, written with the transaction that changes them.
 
-use directory::{LoadError, Place, Session, SessionId, StoredSessions, Timestamp, Transaction, UserId};
+use directory::{LoadError, Place, Session, SessionId, StoredPlace, StoredSessions, Timestamp, Transaction};
 use sqlx::{SqliteConnection, SqlitePool};
 
 use super::sqlite::cause;
@@ -17,13 +17,17 @@ pub(super) async fn load(pool: &SqlitePool) -> Result<StoredSessions, LoadError>
         let session: Session = serde_json::from_str(body).map_err(|error| unreadable(&error))?;
         Ok((session, Timestamp::from_millis(*seen)))
     });
-    let places: Vec<(String, String, i64)> = sqlx::query_as(r#"SELECT user, place, at FROM "places" ORDER BY at"#)
-        .fetch_all(pool)
-        .await
-        .map_err(unavailable)?;
-    let places = places.into_iter().map(|(user, place, at)| {
-        let user: UserId = user.parse().map_err(|error| unreadable(&error))?;
-        Ok((user, Place(place), Timestamp::from_millis(at)))
+    let places: Vec<(String, String, i64)> =
+        sqlx::query_as(r#"SELECT user, place, known_from FROM "places" ORDER BY at"#)
+            .fetch_all(pool)
+            .await
+            .map_err(unavailable)?;
+    let places = places.into_iter().map(|(user, place, known_from)| {
+        Ok(StoredPlace {
+            user: user.parse().map_err(|error| unreadable(&error))?,
+            place: Place(place),
+            known_from: Timestamp::from_millis(known_from),
+        })
     });
     Ok(StoredSessions {
         sessions: sessions.collect::<Result<_, LoadError>>()?,
@@ -52,12 +56,14 @@ pub(super) async fn write(sql: &mut SqliteConnection, transaction: &Transaction)
 
 async fn write_places(sql: &mut SqliteConnection, session: &Session, at: Timestamp) -> Result<(), sqlx::Error> {
     for Place(place) in Place::of(&session.client) {
-        let upsert = r#"INSERT INTO "places" (user, place, at) VALUES (?, ?, ?)
-            ON CONFLICT (user, place) DO UPDATE SET at = excluded.at"#;
+        let upsert = r#"INSERT INTO "places" (user, place, at, known_from) VALUES (?, ?, ?, ?)
+            ON CONFLICT (user, place) DO UPDATE
+            SET at = excluded.at, known_from = MIN(known_from, excluded.known_from)"#;
         sqlx::query(upsert)
             .bind(session.user.as_str())
             .bind(place)
             .bind(at.millis())
+            .bind(session.place_known_from().millis())
             .execute(&mut *sql)
             .await?;
     }

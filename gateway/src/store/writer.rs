@@ -13,7 +13,7 @@ use tracing::{error, info};
 
 use super::commands::{Accepted, Now, Published, Submission, SubmitError, Unavailable, Wish};
 use crate::logs::Chain;
-use crate::sessions::{Overlay, SessionTable};
+use crate::sessions::{Overlay, Replaced, SessionTable};
 
 /// The only one who changes the directory.
 pub(super) struct Writer<S> {
@@ -95,12 +95,16 @@ impl<S: Store> Writer<S> {
             .map(|write| &write.change);
         let mut touched = Touched::of(changes);
         // What a session loses is lost before anybody hears of it; live requests of its user are judged again.
-        for transaction in &mut transactions {
+        for (transaction, planned) in transactions.iter_mut().zip(&planned) {
+            let replaced = planned.submission.wish.replaces().map(|cookie| Replaced {
+                cookie,
+                by: transaction.actor.address,
+            });
             for session in std::mem::take(&mut transaction.sessions) {
-                if !session.is_live() {
-                    touched.users.insert(session.user);
+                let user = session.user;
+                if self.sessions.apply(session, transaction.at, replaced) {
+                    touched.users.insert(user);
                 }
-                self.sessions.apply(session, transaction.at, transaction.actor.address);
             }
         }
         if snapshot.revision() != self.published.snapshot().revision() {

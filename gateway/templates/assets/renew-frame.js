@@ -18,10 +18,21 @@
     return answered.body.approved === true ? undefined : "denied";
   }
 
+  /** Whether the challenge renews this application's session: nobody else's sign-in is handed on for its page. */
+  function renews(challenge) {
+    try {
+      const payload = challenge.split(".")[1].replaceAll("-", "+").replaceAll("_", "/");
+      return JSON.parse(atob(payload)).renews === application;
+    } catch {
+      return false;
+    }
+  }
+
   let asked = false;
   addEventListener("message", async (event) => {
     if (event.origin !== application || event.source !== window.parent || asked) return;
     if (event.data?.type !== "latchkey-renewal" || typeof event.data.challenge !== "string") return;
+    if (!renews(event.data.challenge)) return;
     asked = true;
     const reason = await renew(event.data.challenge).catch(() => "failed");
     window.parent.postMessage({ type: "latchkey-renewal", ok: reason === undefined, reason }, application);

@@ -3,15 +3,16 @@
 use axum::Json;
 use axum::response::{IntoResponse, Response};
 use device_checks::SignInAsked;
-use directory::AttemptId;
+use directory::{AttemptId, User};
 use http::{StatusCode, header};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::offers;
 use super::prove::{by_device, proved};
+use super::state::State;
 use super::visitor::Visitor;
-use crate::agents::{Answer, Confirmation, Wanted, challenge_for};
+use crate::agents::{Answer, Confirmation, ForPage, Wanted, challenge_for};
 use crate::api_error::ApiError;
 use crate::pages::DeviceSearch;
 use crate::setup::Setup;
@@ -53,7 +54,7 @@ struct Asked {
 }
 
 /// Hands out a challenge. It says nothing of any user: whoever answers it has to have one of their keys.
-pub(super) async fn challenge(visitor: Visitor, Json(question): Json<Question>) -> Response {
+pub(super) async fn challenge(mut visitor: Visitor, Json(question): Json<Question>) -> Response {
     let Ok(state) = visitor.open(&question.state) else {
         return too_old(&visitor);
     };
@@ -70,13 +71,15 @@ pub(super) async fn challenge(visitor: Visitor, Json(question): Json<Question>) 
         user: known.map(|user| user.id),
         demand,
         shown: SignInAsked {
-            application: super::title(&state).map_or_else(|| "Latchkey".to_owned(), |leading| leading.name),
+            application: application(&state),
             browser: visitor.browser_name(),
             address: visitor.arrived.connection.peer.to_canonical().to_string(),
             login_hint: hint.map(|hint| hint.chars().take(LONGEST_HINT).collect()),
         },
+        renews: None,
     };
-    match challenge_for(&visitor.world, wanted) {
+    let source = visitor.arrived.connection.peer;
+    match challenge_for(&visitor.world, wanted, source) {
         Ok((attempt, challenge)) => visitor.answer(no_store(Json(Asked {
             challenge,
             attempt,
@@ -94,12 +97,17 @@ pub(super) struct Finish {
 }
 
 /// Takes the answer that the device gave to this browser's challenge, once.
-pub(super) async fn finish(visitor: Visitor, Json(finish): Json<Finish>) -> Response {
+pub(super) async fn finish(mut visitor: Visitor, Json(finish): Json<Finish>) -> Response {
     let Ok(state) = visitor.open(&finish.state) else {
         return too_old(&visitor);
     };
     let texts = &visitor.shell().texts.device;
-    let answer = visitor.world.challenges.take(finish.attempt, visitor.browser());
+    let page = ForPage {
+        bound_to: visitor.browser(),
+        application: &application(&state),
+        renews: false,
+    };
+    let answer = visitor.world.challenges.take(finish.attempt, page);
     let signed = match answer {
         Some(Answer::Approved(signed)) => signed,
         Some(Answer::Denied) => {
@@ -118,7 +126,8 @@ pub(super) async fn finish(visitor: Visitor, Json(finish): Json<Finish>) -> Resp
             return problem(StatusCode::CONFLICT, "not-answered", title, text);
         }
     };
-    let outcome = match by_device(&visitor, &signed) {
+    let by_device = by_device(&visitor, &signed).filter(|proved| is_expected(&visitor, &state, &proved.user));
+    let outcome = match by_device {
         Some(by_device) => proved(&visitor, state, by_device).await,
         None => Err(ApiError::NotAuthenticated),
     };
@@ -137,6 +146,20 @@ pub(super) async fn finish(visitor: Visitor, Json(finish): Json<Finish>) -> Resp
             texts.not_taken_text,
         ),
     }
+}
+
+/// Whose device answers another's username signs nobody in.
+fn is_expected(visitor: &Visitor, state: &State, user: &User) -> bool {
+    let typed = |username: &str| {
+        let known = visitor.view.directory.user_by_login(username);
+        known.is_some_and(|known| known.id == user.id)
+    };
+    state.username.as_deref().is_none_or(typed)
+}
+
+/// What the person is told that they open.
+fn application(state: &State) -> String {
+    super::title(state).map_or_else(|| "Latchkey".to_owned(), |leading| leading.name)
 }
 
 fn too_old(visitor: &Visitor) -> Response {

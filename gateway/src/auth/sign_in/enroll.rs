@@ -16,7 +16,6 @@ use directory::{
     TokenOrigin,
 };
 use http::StatusCode;
-use moka::sync::Cache;
 use policies::{Denied, OrganizationAction, Registration};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -30,6 +29,7 @@ use crate::api_error::{ApiError, fault};
 use crate::pages::{self, EnrollDevice, EnrollSearch, EnrollStart, Link, Message, PageReason};
 use crate::request::{organization_request, page_reason};
 use crate::sign_in::actor_of;
+use crate::waiting::Waiting;
 use crate::world::World;
 
 /// The routes.
@@ -49,10 +49,10 @@ pub(super) fn url(key: Option<&KeyThumbprint>) -> String {
 }
 
 /// The challenges that wait for an agent's proof.
-pub(crate) struct EnrollmentChallenges(Cache<AttemptId, Waiting>);
+pub(crate) struct EnrollmentChallenges(Waiting<SessionId, AttemptId, Asking>);
 
 #[derive(Debug, Clone)]
-struct Waiting {
+struct Asking {
     session: SessionId,
     key: KeyThumbprint,
     nonce: Arc<str>,
@@ -62,7 +62,7 @@ struct Waiting {
 impl EnrollmentChallenges {
     /// None waits yet.
     pub(crate) fn new() -> Self {
-        Self(Cache::builder().max_capacity(MOST).time_to_live(GOOD_FOR * 2).build())
+        Self(Waiting::new(MOST, MOST_OF_ONE_SESSION, GOOD_FOR * 2))
     }
 }
 
@@ -81,7 +81,7 @@ async fn show(visitor: Visitor, entry: Result<Query<Entry>, axum::extract::rejec
         return follow(&visitor, state).await;
     };
     if let Err(denied) = may_register(&visitor) {
-        return refuse(&visitor, &denied);
+        return refuse(&visitor, &state, &denied);
     }
     let setup = visitor.view.setup.clone();
     let Some(key) = key else {
@@ -129,13 +129,14 @@ fn may_register(visitor: &Visitor) -> Result<(), Denied> {
     view.decider.decide_organization(&action, &request).map(drop)
 }
 
-fn refuse(visitor: &Visitor, denied: &Denied) -> Response {
+fn refuse(visitor: &Visitor, state: &State, denied: &Denied) -> Response {
+    let again = format!("/sign-in/another?state={}", state.seal(&visitor.world.seal));
     let reasons: Vec<PageReason<'_>> = denied.reasons.iter().map(page_reason).collect();
     let message = Message {
         reasons: &reasons,
         link: Some(Link {
-            href: "/",
-            text: "Back to your page",
+            href: &again,
+            text: "Sign in again",
         }),
         code: "enrollment-refused",
         ..Message::new(
@@ -190,13 +191,14 @@ fn make_challenge(visitor: &Visitor, sealed: &str) -> Result<String, ApiError> {
     };
     let signed = visitor.world.signer.sign(ENROLLMENT_CHALLENGE_TYPE, &challenge);
     let signed = signed.map_err(|error| fault(&error, "an enrolment challenge could not be signed"))?;
-    let waiting = Waiting {
+    let asking = Asking {
         session,
         key,
         nonce: nonce.into(),
         ends,
     };
-    visitor.world.under_way.enrollments.0.insert(attempt, waiting);
+    let kept = visitor.world.under_way.enrollments.0.keep(session, attempt, asking);
+    kept.map_err(|_| ApiError::Throttled(GOOD_FOR))?;
     Ok(signed)
 }
 
@@ -242,7 +244,7 @@ async fn make_token(visitor: &Visitor, proved: &Proved) -> Result<String, ApiErr
         .under_way
         .enrollments
         .0
-        .remove(&attempt)
+        .take(&attempt)
         .ok_or_else(|| refused(&"it was used before"))?;
     let (Some(identified), Some(session)) = (visitor.identified(), visitor.session()) else {
         return Err(ApiError::NotAuthenticated);
@@ -261,6 +263,7 @@ async fn make_token(visitor: &Visitor, proved: &Proved) -> Result<String, ApiErr
         origin: TokenOrigin::SignIn,
         factors,
         proofs,
+        session: Some(session.session.id),
         bound_to: Some(key),
         ends: now.plus(visitor.view.setup.config.enrollment.token_lifetime),
     };
@@ -274,14 +277,15 @@ async fn make_token(visitor: &Visitor, proved: &Proved) -> Result<String, ApiErr
 }
 
 /// The challenge that a proof names, which is verified by what was kept of it.
-fn waiting_for(visitor: &Visitor, proof: &str) -> Option<(AttemptId, Waiting)> {
+fn waiting_for(visitor: &Visitor, proof: &str) -> Option<(AttemptId, Asking)> {
     let attempt = device_checks::proved_attempt(proof).ok()?;
     Some((attempt, visitor.world.under_way.enrollments.0.get(&attempt)?))
 }
 
 /// For which key, user and session a device is being added, if the policies still let it be.
 fn admitted(visitor: &Visitor, sealed: &str) -> Result<(KeyThumbprint, String, SessionId), ApiError> {
-    let state = visitor.open(sealed).map_err(|_| ApiError::InvalidToken)?;
+    let state = State::open(&visitor.world.seal, sealed, visitor.browser(), visitor.view.now);
+    let state = state.map_err(|_| ApiError::InvalidToken)?;
     let Goal::Device(Some(key)) = state.goal else {
         return Err(ApiError::InvalidToken);
     };
@@ -328,3 +332,6 @@ const ENROLLED_WITHIN_MS: u64 = 300_000;
 
 /// How many may wait; each takes a session.
 const MOST: u64 = 10_000;
+
+/// How many of one session may wait.
+const MOST_OF_ONE_SESSION: u32 = 16;

@@ -110,8 +110,9 @@ async fn sign_out_everywhere(visitor: Visitor) -> Response {
 }
 
 async fn end(visitor: &Visitor, cause: SessionEnd, to: &str) -> Response {
-    if let Some(session) = visitor.session()
-        && let Err(error) = end_session(&visitor.world, &visitor.arrived, &session.grip, cause).await
+    // Whether the policies let it go on or not: what the browser holds ends.
+    if let Some(grip) = visitor.arrived.session.as_ref().filter(|grip| !grip.is_replaced())
+        && let Err(error) = end_session(&visitor.world, &visitor.arrived, grip, cause).await
     {
         return error.into_response();
     }

@@ -96,7 +96,7 @@ struct Step {
 }
 
 /// Goes on with a sign-in.
-async fn go_on(visitor: Visitor, Query(Step { state }): Query<Step>) -> Response {
+async fn go_on(mut visitor: Visitor, Query(Step { state }): Query<Step>) -> Response {
     match visitor.open(&state) {
         Ok(state) => follow(&visitor, state).await,
         Err(_) => visitor.expired("/"),
@@ -104,14 +104,16 @@ async fn go_on(visitor: Visitor, Query(Step { state }): Query<Step>) -> Response
 }
 
 /// Begins anew, as somebody else.
-async fn another(visitor: Visitor, Query(Step { state }): Query<Step>) -> Response {
+async fn another(mut visitor: Visitor, Query(Step { state }): Query<Step>) -> Response {
     match visitor.open(&state) {
         Ok(state) => {
             let state = State {
                 username: None,
                 partial: None,
+                another: true,
                 ..state
             };
+            visitor.make_way();
             identify_page(&visitor, &state, None, None)
         }
         Err(_) => visitor.expired("/"),
@@ -167,7 +169,7 @@ struct Username {
 }
 
 /// Takes the username. Whether there is such a user makes no difference to anything.
-async fn user(visitor: Visitor, Form(form): Form<Username>) -> Response {
+async fn user(mut visitor: Visitor, Form(form): Form<Username>) -> Response {
     let Ok(state) = visitor.open(&form.state) else {
         return visitor.expired("/");
     };
@@ -211,7 +213,7 @@ fn agents_demand(visitor: &Visitor, state: &State) -> crate::agents::Confirmatio
     offers::demand(visitor, state)
 }
 
-async fn methods(visitor: Visitor, Query(Step { state }): Query<Step>) -> Response {
+async fn methods(mut visitor: Visitor, Query(Step { state }): Query<Step>) -> Response {
     let Ok(state) = visitor.open(&state) else {
         return visitor.expired("/");
     };
@@ -229,7 +231,7 @@ async fn methods(visitor: Visitor, Query(Step { state }): Query<Step>) -> Respon
     visitor.answer(pages::respond(StatusCode::OK, &page))
 }
 
-async fn device_page(visitor: Visitor, Query(Step { state }): Query<Step>) -> Response {
+async fn device_page(mut visitor: Visitor, Query(Step { state }): Query<Step>) -> Response {
     let Ok(state) = visitor.open(&state) else {
         return visitor.expired("/");
     };
@@ -251,7 +253,7 @@ async fn device_page(visitor: Visitor, Query(Step { state }): Query<Step>) -> Re
     visitor.answer(pages::respond(StatusCode::OK, &page))
 }
 
-async fn password_page(visitor: Visitor, Query(Step { state }): Query<Step>) -> Response {
+async fn password_page(mut visitor: Visitor, Query(Step { state }): Query<Step>) -> Response {
     match visitor.open(&state) {
         Ok(state) => show_password(&visitor, &state, None, None),
         Err(_) => visitor.expired("/"),
@@ -277,7 +279,7 @@ fn show_password(visitor: &Visitor, state: &State, error: Option<&str>, wait: Op
     visitor.answer(pages::respond(status(error, wait), &page))
 }
 
-async fn code_page(visitor: Visitor, Query(Step { state }): Query<Step>) -> Response {
+async fn code_page(mut visitor: Visitor, Query(Step { state }): Query<Step>) -> Response {
     match visitor.open(&state) {
         Ok(state) => show_code(&visitor, &state, None, None),
         Err(_) => visitor.expired("/"),
@@ -311,7 +313,7 @@ struct Password {
 }
 
 /// Takes the password of who is signed in, or of whose username was typed.
-async fn password(visitor: Visitor, Form(form): Form<Password>) -> Response {
+async fn password(mut visitor: Visitor, Form(form): Form<Password>) -> Response {
     let Ok(state) = visitor.open(&form.state) else {
         return visitor.expired("/");
     };
@@ -351,7 +353,7 @@ struct Code {
 }
 
 /// Takes a code of who is signed in, or has proved a password.
-async fn code(visitor: Visitor, Form(form): Form<Code>) -> Response {
+async fn code(mut visitor: Visitor, Form(form): Form<Code>) -> Response {
     let Ok(state) = visitor.open(&form.state) else {
         return visitor.expired("/");
     };
@@ -426,7 +428,7 @@ pub(super) fn more_would_help(world: &World, view: &View, arrived: &Arrived) -> 
     let Ok(identified) = crate::request::identify(shown, &view.directory, view.now) else {
         return false;
     };
-    let transaction = Transaction::of(arrived, directory::SecretHash::of(""), view.now);
+    let transaction = Transaction::of(arrived, &view.setup, directory::SecretHash::of(""), view.now);
     let stands = (&identified, arrived.connection.peer);
     next::more_would_help(world, view, &transaction, served, stands)
 }

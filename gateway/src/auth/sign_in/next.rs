@@ -68,10 +68,10 @@ pub(crate) fn after(visitor: &Visitor, state: &State, grip: &Arc<Grip>) -> Next 
     match now.decider.decide(&assessed.request) {
         Ok(_) => {
             let session = grip.session().id;
-            let code = world
-                .under_way
-                .codes
-                .issue(transaction.clone(), session, grip.generation(), now.now);
+            let codes = &world.under_way.codes;
+            let code = codes.issue(transaction.clone(), session, grip.generation(), now.now);
+            // Without one the application's host says that this went wrong, and how to begin anew.
+            let code = code.unwrap_or_default();
             Next::Leave(format!("{}/.latchkey/session?code={code}", transaction.origin()))
         }
         Err(denied) => {
@@ -297,8 +297,9 @@ pub(crate) fn usable_devices<'a>(
     user: &User,
 ) -> impl Iterator<Item = (&'a Arc<Device>, &'a Arc<Enrollment>)> {
     let directory = &view.directory;
-    let enrollments = directory.enrollments_of_user(user.id).filter(|enrollment| {
-        enrollment.state == EnrollmentState::Active && enrollment.methods.contains(&Method::SignedNonce)
+    let is_on = directory.fastpass().enabled;
+    let enrollments = directory.enrollments_of_user(user.id).filter(move |enrollment| {
+        is_on && enrollment.state == EnrollmentState::Active && enrollment.methods.contains(&Method::SignedNonce)
     });
     let active = |enrollment: &'a Arc<Enrollment>| {
         let device = directory.device(enrollment.device)?;

@@ -4,12 +4,12 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use axum::response::Response;
-use directory::{FastPassSettings, User};
+use directory::User;
 use http::StatusCode;
-use policies::{Denied, OrganizationAction, OrganizationRequest, Proves, Refused};
+use policies::{Denied, OrganizationAction, Proves, Refused};
 
 use super::next::{self, Standing};
-use super::prove::risk_of;
+use super::prove::{Grounds, risk_of};
 use super::state::State;
 use super::under_way::PartialId;
 use super::visitor::Visitor;
@@ -17,8 +17,7 @@ use super::{Leading, title};
 use crate::agents::Confirmation;
 use crate::auth::application_host::see_other;
 use crate::pages::{self, Application, Link, Message, NothingHelps, Offer, PageReason, StepUp};
-use crate::request::{page_reason, request_facts};
-use crate::sessions::{ages_of_proofs, facts_of_proofs};
+use crate::request::page_reason;
 
 /// Where the steps of one sign-in are.
 pub(super) struct Links {
@@ -53,14 +52,15 @@ impl Links {
 
 /// Whether devices sign in at all.
 fn fastpass_is_on(visitor: &Visitor) -> bool {
-    let settings = visitor.view.directory.settings();
-    settings
-        .map_or_else(FastPassSettings::default, |settings| settings.fastpass)
-        .enabled
+    visitor.view.directory.fastpass().enabled
 }
 
 /// Whether the page looks for a device by itself: only where a rule of the application looks at devices.
+/// Whoever is about to be somebody else says first who.
 pub(super) fn looks_for_device(visitor: &Visitor, state: &State) -> bool {
+    if state.another {
+        return false;
+    }
     let served = state
         .transaction()
         .and_then(|transaction| next::served(&visitor.view, transaction));
@@ -285,17 +285,13 @@ pub(super) fn go_on_with(visitor: &Visitor, state: &State, id: PartialId) -> Res
     };
     let view = &visitor.view;
     let in_software = view.setup.config.sign_in.count_software_verification;
-    let request = OrganizationRequest {
-        user: visitor.world.facts.user(&view.directory, &user),
-        device: None,
-        session: Some(Arc::new(facts_of_proofs(user.id, &partial.proofs, in_software))),
-        request: request_facts(&view.setup, &visitor.arrived),
-        ages: ages_of_proofs(&partial.proofs, view.now),
-        proof: None,
-        risk: risk_of(visitor, &user).score(),
-        authenticator_installed: state.installed,
-        now: view.now,
+    let grounds = Grounds {
+        proofs: &partial.proofs,
+        device: partial.device,
+        risk: risk_of(visitor, &user),
+        installed: state.installed,
     };
+    let request = grounds.ask(visitor, &user);
     let action = OrganizationAction::CreateSession;
     let Err(denied) = view.decider.decide_organization(&action, &request) else {
         return visitor.expired("/");

@@ -8,7 +8,7 @@ use directory::{
     SessionCommand, SessionId, User,
 };
 use http::{HeaderValue, header};
-use policies::{Ages, OrganizationAction, OrganizationRequest, SessionFacts};
+use policies::{Ages, OrganizationAction, OrganizationRequest};
 
 use super::next::{self, Next};
 use super::state::State;
@@ -65,11 +65,18 @@ pub(crate) async fn proved(visitor: &Visitor, state: State, proved: Proved) -> R
         .partial
         .and_then(|id| visitor.world.under_way.look(id, visitor.browser()));
     let before = before.filter(|partial| partial.user == proved.user.id);
-    let before = before.map(|partial| partial.proofs).unwrap_or_default();
-    let proofs = with(&before, proof);
+    let (before, device) = before.map_or_else(Default::default, |partial| (partial.proofs, partial.device));
+    let (proofs, device) = (with(&before, proof), proved.device.or(device));
     let risk = risk_of(visitor, &proved.user);
-    if may_begin(visitor, &proved.user, &proofs, risk).is_err() {
-        let partial = visitor.world.under_way.keep(proved.user.id, proofs, visitor.browser());
+    let grounds = Grounds {
+        proofs: &proofs,
+        device,
+        risk,
+        installed: device.map(|_| true).or(state.installed),
+    };
+    if grounds.suffice(visitor, &proved.user).is_err() {
+        let kept = (proofs, device);
+        let partial = visitor.world.under_way.keep(proved.user.id, kept, visitor.browser());
         let state = State {
             partial: Some(partial),
             ..state
@@ -82,31 +89,32 @@ pub(crate) async fn proved(visitor: &Visitor, state: State, proved: Proved) -> R
     if let Some(id) = state.partial {
         visitor.world.under_way.take(id, visitor.browser());
     }
-    let state = State { partial: None, ..state };
-    let (session, cookie) = begin(visitor, &state, &proved.user, proofs, proved.device, risk).await?;
+    let (session, cookie) = begin(visitor, &proved.user, &grounds).await?;
+    let state = State {
+        partial: None,
+        another: false,
+        ..state
+    };
     led(visitor, state, &session, cookie)
 }
 
 async fn begin(
     visitor: &Visitor,
-    state: &State,
     user: &Arc<User>,
-    proofs: Vec<FactorProof>,
-    device: Option<DeviceProof>,
-    risk: Risk,
+    grounds: &Grounds<'_>,
 ) -> Result<(SessionId, CookieSecret), ApiError> {
     let cookie = CookieSecret::random();
     let new = NewSession {
         id: SessionId::from_random(rand::random()),
         user: user.id,
         client: visitor.client(),
-        proofs,
-        device,
-        risk,
-        installed: if device.is_some() { Some(true) } else { state.installed },
+        proofs: grounds.proofs.to_vec(),
+        device: grounds.device,
+        risk: grounds.risk,
+        installed: grounds.installed,
         cookie: cookie.hash(),
         host: visitor.arrived.host.clone(),
-        replaces: visitor.session().map(|session| session.session.id),
+        replaces: visitor.replaces(),
     };
     let id = new.id;
     submit(visitor, user, SessionCommand::Begin(Box::new(new))).await?;
@@ -120,9 +128,12 @@ async fn raise(visitor: &Visitor, state: State, session: &Session, proved: Prove
     let in_use = visitor.session().ok_or(ApiError::NotAuthenticated)?;
     let (shown, base) = (in_use.grip.secret(), in_use.grip.generation());
     let cookie = CookieSecret::random();
-    let is_context = proved
-        .device
-        .is_some_and(|device| next::device_alone_would_do(visitor, &state, device));
+    let generation = in_use.generation().ok_or(ApiError::NotAuthenticated)?;
+    let is_context = proved.device.is_some_and(|device| {
+        let of = device.device(&visitor.view.directory);
+        // Beside a signature by another device it can only be the factor in its place.
+        generation.devices().all(|id| Some(id) == of) && next::device_alone_would_do(visitor, &state, device)
+    });
     let command = match (proved.proof, proved.device) {
         (proof, Some(device)) if proof.is_none() || is_context => SessionCommand::Renew(Box::new(Renewal {
             session: session.id,
@@ -132,10 +143,15 @@ async fn raise(visitor: &Visitor, state: State, session: &Session, proved: Prove
             cookie: cookie.hash(),
         })),
         (Some(proof), device) => {
-            let generation = in_use.generation().ok_or(ApiError::NotAuthenticated)?;
-            let risk = risk_of(visitor, &proved.user);
+            let risk = risk_of(visitor, &proved.user).of_places_of(generation.risk);
             let proofs = with(&generation.proofs, proof.clone());
-            may_begin(visitor, &proved.user, &proofs, risk).map_err(ApiError::Policy)?;
+            let grounds = Grounds {
+                proofs: &proofs,
+                device: device.or(generation.device),
+                risk,
+                installed: device.map(|_| true).or(state.installed).or(generation.installed),
+            };
+            grounds.suffice(visitor, &proved.user).map_err(ApiError::Policy)?;
             SessionCommand::Raise(Box::new(Raise {
                 session: session.id,
                 base,
@@ -217,53 +233,67 @@ pub(crate) fn by_device(visitor: &Visitor, signed: &Signed) -> Option<Proved> {
     })
 }
 
-/// Whether a session may begin, or rest on these proofs.
-pub(crate) fn may_begin(
-    visitor: &Visitor,
-    user: &User,
-    proofs: &[FactorProof],
-    risk: Risk,
-) -> Result<(), policies::Denied> {
-    let request = organization_request(visitor, user, Some((proofs, risk)));
-    let decided = visitor
-        .view
-        .decider
-        .decide_organization(&OrganizationAction::CreateSession, &request);
-    decided.map(drop)
+/// What a session would rest on.
+pub(crate) struct Grounds<'a> {
+    /// What was proved.
+    pub(crate) proofs: &'a [FactorProof],
+    /// The device that is in use, where one proved it.
+    pub(crate) device: Option<DeviceProof>,
+    /// How unusual that is.
+    pub(crate) risk: Risk,
+    /// Whether an authenticator answered the browser.
+    pub(crate) installed: Option<bool>,
 }
 
-/// What the policies are asked about somebody who would have proved this.
-fn organization_request(visitor: &Visitor, user: &User, proved: Option<(&[FactorProof], Risk)>) -> OrganizationRequest {
-    let view = &visitor.view;
-    let facts = |proofs: &[FactorProof]| -> (Arc<SessionFacts>, Ages) {
+impl Grounds<'_> {
+    /// Whether a session may begin, or rest on this.
+    fn suffice(&self, visitor: &Visitor, user: &User) -> Result<(), policies::Denied> {
+        let decider = &visitor.view.decider;
+        let decided = decider.decide_organization(&OrganizationAction::CreateSession, &self.ask(visitor, user));
+        decided.map(drop)
+    }
+
+    /// What the policies are asked.
+    pub(crate) fn ask(&self, visitor: &Visitor, user: &User) -> OrganizationRequest {
+        let view = &visitor.view;
         let in_software = view.setup.config.sign_in.count_software_verification;
-        let facts = facts_of_proofs(user.id, proofs, in_software);
-        (Arc::new(facts), ages_of_proofs(proofs, view.now))
-    };
-    let (session, ages) = proved.map(|(proofs, _)| facts(proofs)).unzip();
-    OrganizationRequest {
-        user: visitor.world.facts.user(&view.directory, user),
-        device: None,
-        session,
-        request: request_facts(&view.setup, &visitor.arrived),
-        ages: ages.unwrap_or_default(),
-        proof: None,
-        risk: proved.map_or(0, |(_, risk)| risk.score()),
-        authenticator_installed: None,
-        now: view.now,
+        let counting = self.device.and_then(|device| {
+            let (enrollment, known) = device.counting(&view.directory)?;
+            Some((
+                device.at,
+                visitor.world.facts.device(&Judged::by(view), known, enrollment),
+            ))
+        });
+        let known = counting.as_ref().map(|(_, known)| known);
+        OrganizationRequest {
+            user: visitor.world.facts.user(&view.directory, user),
+            device: known.map(|known| known.facts.clone()),
+            session: Some(Arc::new(facts_of_proofs(user.id, self.proofs, in_software))),
+            request: request_facts(&view.setup, &visitor.arrived),
+            ages: Ages {
+                device_proof: counting.as_ref().map(|(at, _)| *at),
+                mdm: known.and_then(|known| known.mdm_at),
+                reported: known.and_then(|known| known.reported_at),
+                ..ages_of_proofs(self.proofs, view.now)
+            },
+            proof: None,
+            risk: self.risk.score(),
+            authenticator_installed: self.installed,
+            now: view.now,
+        }
     }
 }
 
 /// How unusual it is that this user signs in here and now.
 pub(crate) fn risk_of(visitor: &Visitor, user: &User) -> Risk {
-    let sessions = visitor.world.directory.sessions();
+    let (sessions, now) = (visitor.world.directory.sessions(), visitor.view.now);
     let [browser, network] = Place::of(&visitor.client());
     let points = |is_new: bool, points: u8| if is_new { points } else { 0 };
-    let failures = visitor.world.sign_ins.failures.count(user.id, visitor.view.now);
+    let failures = visitor.world.sign_ins.failures.count(user.id, now);
     let failures = u8::try_from(failures).unwrap_or(u8::MAX);
     Risk {
-        new_browser: points(!sessions.knows(user.id, &browser), NEW_BROWSER),
-        new_network: points(!sessions.knows(user.id, &network), NEW_NETWORK),
+        new_browser: points(!sessions.knows(user.id, &browser, now), NEW_BROWSER),
+        new_network: points(!sessions.knows(user.id, &network, now), NEW_NETWORK),
         recent_failures: failures.saturating_mul(EACH_FAILURE).min(ALL_FAILURES),
     }
 }

@@ -22,6 +22,9 @@ pub(crate) struct State {
     pub(crate) partial: Option<PartialId>,
     /// Whether an authenticator answered the browser, as far as one was looked for: the browser's word.
     pub(crate) installed: Option<bool>,
+    /// Whether whoever is signed in makes way for somebody else.
+    #[serde(default)]
+    pub(crate) another: bool,
     pub(super) begun: Timestamp,
 }
 
@@ -46,6 +49,7 @@ impl State {
             username: None,
             partial: None,
             installed: None,
+            another: false,
             begun: now,
         }
     }

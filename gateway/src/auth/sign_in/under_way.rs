@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use directory::{FactorProof, SecretHash, UserId};
+use directory::{DeviceProof, FactorProof, SecretHash, UserId};
 use moka::policy::EvictionPolicy;
 use moka::sync::Cache;
 use serde::{Deserialize, Serialize};
@@ -30,6 +30,8 @@ pub(crate) struct Partial {
     pub(crate) user: UserId,
     /// What.
     pub(crate) proofs: Vec<FactorProof>,
+    /// The device that is in use, where one proved it.
+    pub(crate) device: Option<DeviceProof>,
     browser: SecretHash,
 }
 
@@ -47,9 +49,20 @@ impl UnderWay {
     }
 
     /// Keeps what was proved.
-    pub(crate) fn keep(&self, user: UserId, proofs: Vec<FactorProof>, browser: SecretHash) -> PartialId {
+    pub(crate) fn keep(
+        &self,
+        user: UserId,
+        (proofs, device): (Vec<FactorProof>, Option<DeviceProof>),
+        browser: SecretHash,
+    ) -> PartialId {
         let id = PartialId(rand::random());
-        self.partial.insert(id, Partial { user, proofs, browser });
+        let partial = Partial {
+            user,
+            proofs,
+            device,
+            browser,
+        };
+        self.partial.insert(id, partial);
         id
     }
 

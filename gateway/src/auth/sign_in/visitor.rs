@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::extract::FromRequestParts;
 use axum::response::{IntoResponse, Response};
-use directory::{Client, Revision, SecretHash, SessionEnd};
+use directory::{Client, SecretHash, SessionEnd, SessionId};
 use http::request::Parts;
 use http::{HeaderMap, StatusCode, header};
 
@@ -13,7 +13,7 @@ use crate::cookies::{Cookie, CookieSecret};
 use crate::pages::{self, Expired, Shell};
 use crate::request::{Arrived, Denial, Identified, SessionInUse, Shown, View, identify, organization_request};
 use crate::sealed::BadSeal;
-use crate::sessions::continues;
+use crate::sessions::{Lasting, continues};
 use crate::world::World;
 
 /// Somebody at the auth host.
@@ -26,6 +26,8 @@ pub(crate) struct Visitor {
     pub(crate) view: View,
     /// How they stand.
     pub(crate) standing: Standing,
+    /// The session that ends when somebody else signs in.
+    leaving: Option<SessionId>,
     browser: CookieSecret,
     is_new: bool,
     user_agent: String,
@@ -51,6 +53,7 @@ impl FromRequestParts<Arc<World>> for Visitor {
         let view = world.view();
         Ok(Self {
             standing: Standing::of(world, &view, &arrived),
+            leaving: None,
             is_new: known.is_none(),
             browser: known.unwrap_or_else(CookieSecret::random),
             user_agent: user_agent(&parts.headers),
@@ -81,8 +84,12 @@ impl Standing {
             return Self::Out;
         };
         let asked = || organization_request(&world.facts, view, arrived, &identified);
-        let version: Revision = world.facts.user(&view.directory, &identified.user).version;
-        match continues(&session.grip, &view.decider, asked, (version, view.now)) {
+        let standing = Lasting {
+            user: world.facts.user(&view.directory, &identified.user).version,
+            limits: &view.setup.config.sign_in,
+            now: view.now,
+        };
+        match continues(&session.grip, &view.decider, asked, &standing) {
             Ok(_) => Self::In(Box::new(identified)),
             Err(_) => Self::Ended(SessionEnd::Expired),
         }
@@ -127,9 +134,26 @@ impl Visitor {
         Shell::new(&self.arrived.id)
     }
 
-    /// What a page carried, if it was this browser's and is not over.
-    pub(crate) fn open(&self, sealed: &str) -> Result<State, BadSeal> {
-        State::open(&self.world.seal, sealed, self.browser(), self.view.now)
+    /// What a page carried, if it was this browser's and is not over. Where somebody else is about to sign in, whoever is
+    /// signed in counts no longer.
+    pub(crate) fn open(&mut self, sealed: &str) -> Result<State, BadSeal> {
+        let state = State::open(&self.world.seal, sealed, self.browser(), self.view.now)?;
+        if state.another {
+            self.make_way();
+        }
+        Ok(state)
+    }
+
+    /// Lets whoever is signed in count no longer: somebody else is to sign in.
+    pub(crate) fn make_way(&mut self) {
+        self.leaving = self.session().map(|session| session.session.id);
+        self.standing = Standing::Out;
+    }
+
+    /// The session that ends when one begins here.
+    pub(crate) fn replaces(&self) -> Option<SessionId> {
+        self.leaving
+            .or_else(|| self.session().map(|session| session.session.id))
     }
 
     /// Says that a page is too old, and where to begin anew.

@@ -12,10 +12,12 @@ CREATE TABLE "sessions" (
 CREATE INDEX sessions_by_user ON "sessions" (user);
 CREATE INDEX sessions_by_end ON "sessions" (ended);
 
--- From which browsers and networks users signed in, and when last: what a sign-in from elsewhere is judged by.
+-- From which browsers and networks users signed in, when last, and from when on they are known there: what a sign-in from
+-- elsewhere is judged by.
 CREATE TABLE "places" (
     user TEXT NOT NULL,
     place TEXT NOT NULL,
     at INTEGER NOT NULL,
+    known_from INTEGER NOT NULL,
     PRIMARY KEY (user, place)
 ) STRICT;
