@@ -11,6 +11,7 @@ use crate::gateway::{Ask, AskError, Gateway, Refusal};
 use crate::keys::{KeyError, KeyStore};
 use crate::pin::{self, NotPinned};
 use crate::private_file;
+use crate::signals::{self, Collector};
 use crate::state::{Account, Folder, State, StateError};
 
 /// Asks what time it is.
@@ -79,6 +80,11 @@ impl Installation {
     /// The present moment.
     pub fn now(&self) -> Timestamp {
         (self.now)()
+    }
+
+    /// What this machine says of itself.
+    pub async fn collector(&self) -> Arc<dyn Collector> {
+        signals::of_this_machine(self.state.keys.tcti.clone()).await
     }
 
     /// The gateway, once it is known to be the one that was pinned.

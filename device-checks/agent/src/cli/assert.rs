@@ -80,7 +80,7 @@ pub(super) async fn report(world: &World, asked: &Report) -> Result<(), CliError
         None => installation.state.accounts.clone(),
     };
     let gateway = installation.connect().await?;
-    let collector = world.collector(&installation.state).await;
+    let collector = installation.collector().await;
     let (mut text, mut json) = (String::new(), Vec::new());
     for account in &accounts {
         let pin: Option<&Secret> = pin.as_ref().filter(|_| account.verification.is_some());

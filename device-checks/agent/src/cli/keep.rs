@@ -76,7 +76,7 @@ pub(super) async fn keep(
 async fn report(world: &World, account: &Account) -> Result<(), CliError> {
     let installation = world.installation()?;
     let gateway = installation.connect().await?;
-    let collector = world.collector(&installation.state).await;
+    let collector = installation.collector().await;
     report::report(&installation, &gateway, account, &collector, None).await?;
     Ok(())
 }

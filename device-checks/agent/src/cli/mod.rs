@@ -18,13 +18,11 @@ mod totp;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::sync::Arc;
 
 use clap::{Args, Parser, Subcommand};
 
 use crate::installation::{Clock, Installation};
-use crate::signals::{self, Collector};
-use crate::state::{Folder, State};
+use crate::state::Folder;
 
 pub use keep::OPENSSL_CONFIGURATION;
 
@@ -144,10 +142,6 @@ fn perform(common: Common, task: Task, now: Clock) -> Result<(), CliError> {
 impl World {
     fn installation(&self) -> Result<Installation, CliError> {
         Ok(Installation::open(self.folder.clone(), self.now)?)
-    }
-
-    async fn collector(&self, state: &State) -> Arc<dyn Collector> {
-        signals::of_this_machine(state.keys.tcti.clone()).await
     }
 }
 

@@ -118,7 +118,7 @@ async fn see_to(
         false => Ok(()),
     };
     if reports {
-        let collector = world.collector(&installation.state).await;
+        let collector = installation.collector().await;
         let reported = report(installation, &gateway, account, &collector, None).await;
         let reported = reported.map_err(|error| chain(&error))?;
         seen.reported = Some(now);

@@ -15,7 +15,7 @@ use crate::state::{Account, renew_at};
 pub(super) async fn show(world: &World) -> Result<(), CliError> {
     let installation = world.installation()?;
     let gateway = installation.connect().await;
-    let collector = world.collector(&installation.state).await;
+    let collector = installation.collector().await;
     let signals = tokio::task::spawn_blocking(move || collector.collect(&Signal::ALL)).await;
     let signals = signals.unwrap_or_default();
     let state = &installation.state;

@@ -11,7 +11,7 @@ use crate::assertion::AccountKey;
 use crate::gateway::Gateway;
 use crate::installation::{ConnectError, Installation};
 use crate::keys::KeyError;
-use crate::signals::{self, Recent};
+use crate::signals::Recent;
 use crate::state::Account;
 
 /// An installation, and what was opened for it.
@@ -34,11 +34,8 @@ impl Known {
 
     /// What this machine says of itself.
     pub(super) async fn signals(&self) -> Arc<Recent> {
-        let tcti = self.installation.state.keys.tcti.clone();
-        let made = self
-            .signals
-            .get_or_init(|| async { Arc::new(Recent::new(signals::of_this_machine(tcti).await)) });
-        Arc::clone(made.await)
+        let make = || async { Arc::new(Recent::new(self.installation.collector().await)) };
+        Arc::clone(self.signals.get_or_init(make).await)
     }
 
     /// An account's key that signs without asking.

@@ -112,8 +112,8 @@ async fn answer_all<P: Pages>(stream: TcpStream, pages: &Arc<P>, here: SocketAdd
 
 /// The same for whoever is not this user, whatever they ask: an agent is here, and not theirs.
 async fn turn_away(mut stream: TcpStream) -> io::Result<()> {
-    let mut some = [0; 512];
-    stream.read(&mut some).await?;
+    // Some programs do not hear what is said before they asked.
+    stream.readable().await?;
     stream.write_all(NOT_YOURS).await?;
     stream.shutdown().await?;
     // Closing on what was not read would take the answer back.

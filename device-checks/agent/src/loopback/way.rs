@@ -145,6 +145,7 @@ mod tests {
             user_mediation,
             user_verification,
             sign_in: None,
+            renews: None,
         }
     }
 }

@@ -26,7 +26,7 @@ impl Recent {
     /// Collects everything now, unless that was done a moment ago; whoever asks meanwhile waits for it.
     pub fn refresh(&self) {
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        if !kept.as_ref().is_some_and(|(at, _)| at.elapsed() < AGE) {
+        if kept.as_ref().is_none_or(|(at, _)| at.elapsed() >= AGE) {
             *kept = Some((Instant::now(), self.collector.collect(&Signal::ALL)));
         }
     }
