@@ -123,13 +123,19 @@ pub(super) fn enroll(n: u128) -> Command {
         key_store: KeyStore::Software,
         certificate: NewCertificate {
             fingerprint: Fingerprint::of(&der(n)),
-            serial: Serial::from_octets(vec![0x40, u8::try_from(n).unwrap()]).unwrap(),
+            serial: Serial::from_octets(serial(0x40, n)).unwrap(),
             issuer: Fingerprint::of(b"ca"),
             not_before: START,
             not_after: START.plus(HOUR * 1000),
         },
         authenticator: Some(authenticator(n)),
     }))
+}
+
+fn serial(first: u8, n: u128) -> Vec<u8> {
+    let number = u16::try_from(n).unwrap().to_be_bytes();
+    let number = number.into_iter().skip_while(|octet| *octet == 0);
+    [first].into_iter().chain(number).collect()
 }
 
 fn authenticator(n: u128) -> AuthenticatorEnroll {
@@ -157,7 +163,7 @@ fn authenticator(n: u128) -> AuthenticatorEnroll {
         management: ManagementAnswer::Proved(NewManagementCertificate {
             fingerprint,
             issuer: Fingerprint::of(b"management ca"),
-            serial: Serial::from_octets(vec![0x41, u8::try_from(n).unwrap()]).unwrap(),
+            serial: Serial::from_octets(serial(0x41, n)).unwrap(),
             not_after: START.plus(HOUR * 1000),
         }),
     }

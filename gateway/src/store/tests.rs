@@ -2,4 +2,5 @@
 
 mod database;
 mod log;
+mod races;
 mod recovery;
