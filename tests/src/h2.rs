@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use http_body_util::{BodyExt, Empty};
@@ -21,13 +22,15 @@ pub struct H2Client {
     sender: SendRequest<Empty<Bytes>>,
     authority: String,
     // Drives the connection in the background; after the sender, so that it is dropped last.
-    runtime: Runtime,
+    runtime: Arc<Runtime>,
 }
 
 /// An answer whose body is still arriving.
-pub struct OpenStream<'a> {
+pub struct OpenStream {
     body: Incoming,
-    client: &'a H2Client,
+    // Keeps the connection beside the stream; before what drives it, so that it is dropped first.
+    _sender: SendRequest<Empty<Bytes>>,
+    runtime: Arc<Runtime>,
 }
 
 impl H2Client {
@@ -59,14 +62,14 @@ impl H2Client {
         Self {
             sender,
             authority: format!("{host}:{}", address.port()),
-            runtime,
+            runtime: Arc::new(runtime),
         }
     }
 
     /// Sends a GET and reads its whole answer; nothing when the stream or connection ended instead.
     pub fn get(&self, path: &str) -> Option<Answer> {
         self.runtime.block_on(async {
-            let response = self.send(path).await?;
+            let response = self.send(path, &[]).await?;
             let (head, body) = response.into_parts();
             let body = tokio::time::timeout(DEADLINE, body.collect())
                 .await
@@ -77,18 +80,28 @@ impl H2Client {
     }
 
     /// Sends a GET and leaves its answer open.
-    pub fn open(&self, path: &str) -> OpenStream<'_> {
-        let response = self.runtime.block_on(self.send(path)).expect("an answer");
+    pub fn open(&self, path: &str) -> OpenStream {
+        self.open_with(path, &[])
+    }
+
+    /// The same with these fields, such as `cookie`.
+    pub fn open_with(&self, path: &str, fields: &[(&str, &str)]) -> OpenStream {
+        let response = self.runtime.block_on(self.send(path, fields)).expect("an answer");
         assert_eq!(response.status(), 200, "{path}");
         OpenStream {
             body: response.into_body(),
-            client: self,
+            _sender: self.sender.clone(),
+            runtime: Arc::clone(&self.runtime),
         }
     }
 
-    async fn send(&self, path: &str) -> Option<hyper::Response<Incoming>> {
+    async fn send(&self, path: &str, fields: &[(&str, &str)]) -> Option<hyper::Response<Incoming>> {
         let uri = format!("https://{}{path}", self.authority);
-        let request = hyper::Request::get(uri).body(Empty::new()).unwrap();
+        let request = hyper::Request::get(uri);
+        let request = fields
+            .iter()
+            .fold(request, |request, (name, value)| request.header(*name, *value));
+        let request = request.body(Empty::new()).unwrap();
         let response = self.sender.clone().send_request(request);
         tokio::time::timeout(DEADLINE, response)
             .await
@@ -97,19 +110,26 @@ impl H2Client {
     }
 }
 
-impl OpenStream<'_> {
+impl OpenStream {
     /// Waits for the next piece of the body; `false` when the stream has ended or was reset.
     pub fn goes_on(&mut self) -> bool {
         let frame = self
-            .client
             .runtime
             .block_on(async { tokio::time::timeout(DEADLINE, self.body.frame()).await });
         matches!(frame.expect("a frame in time"), Some(Ok(_)))
     }
 
+    /// Whether it ends within this time, whatever arrives before.
+    pub fn ends_within(&mut self, deadline: Duration) -> bool {
+        self.runtime.block_on(async {
+            let end = async { while let Some(Ok(_)) = self.body.frame().await {} };
+            tokio::time::timeout(deadline, end).await.is_ok()
+        })
+    }
+
     /// Reads until the stream ends; whether it was reset (rather than finished).
     pub fn was_reset(&mut self) -> bool {
-        self.client.runtime.block_on(async {
+        self.runtime.block_on(async {
             loop {
                 match tokio::time::timeout(DEADLINE, self.body.frame())
                     .await

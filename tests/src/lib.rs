@@ -8,6 +8,7 @@ pub mod curl;
 pub mod decision_log;
 pub mod demo;
 pub mod device;
+pub mod ends;
 pub mod enroll;
 pub mod h2;
 pub mod histogram;
