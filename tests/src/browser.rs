@@ -5,8 +5,10 @@ mod cookies;
 mod driver;
 mod element;
 mod failure;
+mod forms;
 mod places;
 mod profile;
+mod requests;
 mod tabs;
 
 use std::path::Path;
@@ -25,6 +27,7 @@ use self::driver::Driver;
 pub use self::element::Element;
 use self::places::Place;
 pub use self::profile::{Setup, Window};
+pub use self::requests::Sent;
 pub use self::tabs::Tab;
 use crate::demo::Demo;
 use crate::process::until;

@@ -2,6 +2,7 @@
 
 pub mod agent;
 pub mod answer;
+pub mod authenticator;
 pub mod browser;
 pub mod cli;
 pub mod curl;

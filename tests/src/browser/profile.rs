@@ -21,6 +21,7 @@ pub struct Setup {
     identities: Vec<Identity>,
     roots: Vec<PathBuf>,
     public: Vec<SocketAddr>,
+    recording: bool,
     arguments: Vec<String>,
 }
 
@@ -84,6 +85,12 @@ impl Setup {
         self
     }
 
+    /// Recording what its pages send.
+    pub fn recording(mut self) -> Self {
+        self.recording = true;
+        self
+    }
+
     /// With one more argument for Chromium.
     pub fn with_argument(mut self, argument: &str) -> Self {
         self.arguments.push(argument.to_owned());
@@ -106,7 +113,7 @@ impl Setup {
         json!({
             "browserName": "chrome",
             "timeouts": { "pageLoad": TIMEOUT, "script": TIMEOUT },
-            "goog:loggingPrefs": { "browser": "ALL" },
+            "goog:loggingPrefs": { "browser": "ALL", "performance": if self.recording { "ALL" } else { "OFF" } },
             "goog:chromeOptions": {
                 "args": self.all_arguments(home),
                 "prefs": self.preferences(demo),
