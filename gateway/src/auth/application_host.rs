@@ -13,7 +13,7 @@ use serde::Deserialize;
 
 use super::page;
 use super::renewal;
-use super::transaction::Transaction;
+use super::transaction::{BadCode, Transaction};
 use crate::cookies::{Cookie, CookieSecret};
 use crate::logs::Chain;
 use crate::pages::{Link, Message};
@@ -111,6 +111,7 @@ async fn exchange(
 ) -> Response {
     let now = world.clock.now();
     let binding = Cookie::Binding.read(&headers).ok().flatten();
+    let has_binding = binding.is_some();
     let code = code.unwrap_or_default();
     let taken = world
         .under_way
@@ -120,7 +121,14 @@ async fn exchange(
         Ok(exchange) => exchange,
         Err(bad) => {
             tracing::info!(request = %arrived.id, why = %bad, "a code was refused");
-            return start_again(&arrived);
+            return match bad {
+                // Of two tabs that began at once one has lost its cookie: it begins anew with the other's. A browser that
+                // keeps no cookies would go round for ever.
+                BadCode::OtherBrowser { target } if has_binding => {
+                    see_other(&format!("https://{}{target}", arrived.authority))
+                }
+                BadCode::OtherBrowser { .. } | BadCode::Unknown | BadCode::Elsewhere => start_again(&arrived),
+            };
         }
     };
     let known = arrived.session.as_ref();

@@ -46,7 +46,7 @@ pub(crate) struct Exchange {
 pub(crate) struct Codes(Waiting<SessionId, SecretHash, Exchange>);
 
 /// Says that a code is not one that counts here.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum BadCode {
     /// It was never handed out, was used, or is over.
     #[error("the code is unknown, was used, or is over")]
@@ -54,9 +54,12 @@ pub(crate) enum BadCode {
     /// It was handed out for another host.
     #[error("the code is for another host")]
     Elsewhere,
-    /// Another browser began.
+    /// Another browser began, or another tab of this one, whose cookie took the place of the first one's.
     #[error("the code is for another browser")]
-    OtherBrowser,
+    OtherBrowser {
+        /// What was asked for at this host.
+        target: String,
+    },
 }
 
 impl Transaction {
@@ -159,7 +162,8 @@ impl Codes {
             return Err(BadCode::Elsewhere);
         }
         if binding != Some(exchange.transaction.binding) {
-            return Err(BadCode::OtherBrowser);
+            let target = exchange.transaction.target;
+            return Err(BadCode::OtherBrowser { target });
         }
         Ok(exchange)
     }
@@ -205,9 +209,11 @@ mod tests {
         assert_eq!(take(&late, "wiki.localhost", own, over), Err(BadCode::Unknown));
         assert_eq!(take(&elsewhere, "payroll.localhost", own, NOW), Err(BadCode::Elsewhere));
         let other = Some(SecretHash::of("another"));
-        assert_eq!(take(&stolen, "wiki.localhost", other, NOW), Err(BadCode::OtherBrowser));
+        let target = transaction().target;
+        let other_browser = Err(BadCode::OtherBrowser { target });
+        assert_eq!(take(&stolen, "wiki.localhost", other, NOW), other_browser);
         assert_eq!(take(&stolen, "wiki.localhost", own, NOW), Err(BadCode::Unknown));
-        assert_eq!(take(&issue(), "wiki.localhost", None, NOW), Err(BadCode::OtherBrowser));
+        assert_eq!(take(&issue(), "wiki.localhost", None, NOW), other_browser);
     }
 
     #[test]
