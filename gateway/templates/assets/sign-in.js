@@ -37,10 +37,13 @@
     return refused(finished, code === "not-taken" ? "notTaken" : undefined);
   }
 
-  /** Whether an agent answered, for the next step: policies may look at it. */
+  /** Has the form say with the username whether an agent was found, where that is known. */
   function remember(kind) {
     const field = document.getElementById("installed");
-    if (field && kind !== "aborted") field.value = kind === "agent" ? "true" : "false";
+    const installed = { agent: true, unwanted: true, absent: false }[kind];
+    if (!field || installed === undefined) return;
+    field.value = String(installed);
+    field.disabled = false;
   }
 
   function question() {
