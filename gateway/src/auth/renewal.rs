@@ -134,7 +134,7 @@ pub(super) async fn frame(
         shell: Shell::new(&arrived.id),
         application: &origin,
         ports: &setup.config.sign_in.loopback_ports,
-        probe_timeout_ms: 250,
+        probe_timeout_ms: super::sign_in::PROBE_MS,
         answer_timeout_ms: 15_000,
     };
     pages::respond(StatusCode::OK, &page)

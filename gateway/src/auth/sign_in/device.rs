@@ -186,8 +186,9 @@ fn no_store(answer: impl IntoResponse) -> Response {
     (caching, answer).into_response()
 }
 
-/// How long one port may take to say that an agent is there, in milliseconds.
-pub(super) const PROBE_MS: u64 = 250;
+/// How long one port may take to say that an agent is there, in milliseconds. Where nobody listens the answer is there at once;
+/// a busy machine with an agent takes its time.
+pub(in crate::auth) const PROBE_MS: u64 = 1000;
 
 /// How long somebody may take to confirm, in milliseconds.
 const ANSWER_MS: u64 = 120_000;

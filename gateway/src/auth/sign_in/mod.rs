@@ -33,7 +33,7 @@ use crate::sessions::Grip;
 use crate::sign_in::{actor_of, prove_code, prove_password};
 use crate::world::World;
 
-pub(super) use device::problem;
+pub(super) use device::{PROBE_MS, problem};
 pub(super) use home::send_asset;
 use next::Next;
 use prove::{Proved, proved};
