@@ -29,7 +29,9 @@ impl Browser {
         self.wait_for(".offers");
         let offers = self.find_all(".offer");
         let offer = offers.into_iter().find(|offer| offer.text().starts_with(way));
-        offer.unwrap_or_else(|| panic!("no `{way}` among: {}", self.text())).click();
+        offer
+            .unwrap_or_else(|| panic!("no `{way}` among: {}", self.text()))
+            .click();
     }
 
     /// What is offered, in its order.
@@ -43,7 +45,12 @@ impl Browser {
     pub fn choose_if_asked(&self, way: &str, otherwise: &str) {
         let shown = |css: &str| self.find_all(css).iter().any(Element::is_shown);
         let there = until(PATIENCE, || shown(".offers") || shown(otherwise));
-        assert!(there, "neither ways nor `{otherwise}` at {}:\n{}", self.url(), self.text());
+        assert!(
+            there,
+            "neither ways nor `{otherwise}` at {}:\n{}",
+            self.url(),
+            self.text()
+        );
         if shown(".offers") {
             self.choose(way);
         }
