@@ -13,7 +13,7 @@ use serde::Deserialize;
 
 use super::page;
 use super::renewal;
-use super::transaction::{BadCode, Transaction};
+use super::transaction::{BadCode, Exchange, Transaction};
 use crate::cookies::{Cookie, CookieSecret};
 use crate::logs::Chain;
 use crate::pages::{Link, Message};
@@ -124,10 +124,8 @@ async fn exchange(
             return match bad {
                 // Of two tabs that began at once one has lost its cookie: it begins anew with the other's. A browser that
                 // keeps no cookies would go round for ever.
-                BadCode::OtherBrowser { target } if has_binding => {
-                    see_other(&format!("https://{}{target}", arrived.authority))
-                }
-                BadCode::OtherBrowser { .. } | BadCode::Unknown | BadCode::Elsewhere => start_again(&arrived),
+                BadCode::OtherBrowser { target } if has_binding => begin_anew(&arrived, &target),
+                BadCode::OtherBrowser { .. } | BadCode::Unknown | BadCode::Elsewhere => start_again(&arrived, None),
             };
         }
     };
@@ -146,7 +144,9 @@ async fn exchange(
                 .append(header::SET_COOKIE, Cookie::Session.set(&secret));
             answer
         }
-        Err(SubmitError::Refused(_)) => start_again(&arrived),
+        // Another tab has the session rest on more meanwhile.
+        Err(SubmitError::Refused(_)) if is_alive(&world, &exchange) => begin_anew(&arrived, &exchange.transaction.target),
+        Err(SubmitError::Refused(_)) => start_again(&arrived, None),
         Err(error @ SubmitError::Unavailable(_)) => {
             tracing::error!(error = %Chain(&error), "a session could not be admitted");
             StatusCode::SERVICE_UNAVAILABLE.into_response()
@@ -157,7 +157,7 @@ async fn exchange(
 async fn admit(
     world: &World,
     arrived: &Arrived,
-    exchange: &super::transaction::Exchange,
+    exchange: &Exchange,
     cookie: SecretHash,
     replaces: Option<SecretHash>,
 ) -> Result<(), SubmitError> {
@@ -205,11 +205,27 @@ pub(super) fn see_other(location: &str) -> Response {
     answer
 }
 
-fn start_again(arrived: &Arrived) -> Response {
+/// Whether the session of a code goes on.
+fn is_alive(world: &World, exchange: &Exchange) -> bool {
+    let known = world.directory.sessions().find(exchange.session);
+    known.is_some_and(|(session, _)| session.end(&world.directory.snapshot()).is_none())
+}
+
+/// Says that this way in is over, and goes to what was asked for as if for the first time.
+fn begin_anew(arrived: &Arrived, target: &str) -> Response {
+    let url = format!("https://{}{target}", arrived.authority);
+    let mut answer = start_again(arrived, Some(&url));
+    if let Ok(refresh) = HeaderValue::from_str(&format!("0; url={url}")) {
+        answer.headers_mut().insert(header::REFRESH, refresh);
+    }
+    answer
+}
+
+fn start_again(arrived: &Arrived, at: Option<&str>) -> Response {
     let detail = "This way in was used already, is too old, or was begun in another browser. Nothing was changed.";
     let message = Message {
         link: Some(Link {
-            href: "/",
+            href: at.unwrap_or("/"),
             text: "Start again",
         }),
         code: "sign-in-over",

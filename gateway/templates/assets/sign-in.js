@@ -18,6 +18,7 @@
     if (found.kind !== "agent") return { phase: NOT_FOUND[found.kind] ?? found.kind };
 
     const asked = await post(config.challengeUrl, question(), { signal });
+    if (asked.status === 400 && config.silent && !isReloaded()) return location.reload();
     if (asked.status !== 200) return refused(asked);
     const { challenge, attempt, verify } = asked.body;
 
@@ -35,6 +36,11 @@
     if (finished.status === 200 && next) return leave(next);
     if (answered.status === 200 && !approved) return { phase: "denied" };
     return refused(finished, code === "not-taken" ? "notTaken" : undefined);
+  }
+
+  /** A page that another tab's cookie made too old is loaded anew, once. */
+  function isReloaded() {
+    return performance.getEntriesByType("navigation")[0]?.type === "reload";
   }
 
   /** Has the form say with the username whether an agent was found, where that is known. */
