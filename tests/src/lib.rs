@@ -11,6 +11,7 @@ pub mod demo;
 pub mod device;
 pub mod ends;
 pub mod enroll;
+pub mod gallery;
 pub mod h2;
 pub mod histogram;
 pub mod openssl;
