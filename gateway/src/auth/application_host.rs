@@ -145,7 +145,9 @@ async fn exchange(
             answer
         }
         // Another tab has the session rest on more meanwhile.
-        Err(SubmitError::Refused(_)) if is_alive(&world, &exchange) => begin_anew(&arrived, &exchange.transaction.target),
+        Err(SubmitError::Refused(_)) if is_alive(&world, &exchange) => {
+            begin_anew(&arrived, &exchange.transaction.target)
+        }
         Err(SubmitError::Refused(_)) => start_again(&arrived, None),
         Err(error @ SubmitError::Unavailable(_)) => {
             tracing::error!(error = %Chain(&error), "a session could not be admitted");
