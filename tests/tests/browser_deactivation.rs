@@ -28,7 +28,10 @@ fn a_shut_out_devices_page_closes_and_the_next_click_is_explained() {
     let explained = browser.text();
 
     assert!(closed && took < Duration::from_secs(1), "{took:?}");
-    assert!(explained.contains("An administrator deactivated the device that you signed in with"), "{explained}");
+    assert!(
+        explained.contains("An administrator deactivated the device that you signed in with"),
+        "{explained}"
+    );
     assert!(explained.contains("device-deactivated"), "{explained}");
     browser.click(".actions a");
     browser.wait_for_text("This device was shut out");
@@ -56,11 +59,17 @@ fn a_shut_out_device_signs_nobody_in() {
     browser.wait_for("#device-again");
 
     let text = browser.text();
-    assert!(!browser.cookies().iter().any(|cookie| cookie.name.ends_with("-session")), "{text}");
+    assert!(
+        !browser.cookies().iter().any(|cookie| cookie.name.ends_with("-session")),
+        "{text}"
+    );
     assert!(text.contains("Sign in another way"), "{text}");
     let failed = demo.events("filter=eventType%20eq%20%22user.authentication.auth_via_mfa%22");
     let reason = "fastpass: the device or the account is not active";
-    assert!(failed.iter().any(|event| event["outcome"]["reason"] == reason), "{failed:?}");
+    assert!(
+        failed.iter().any(|event| event["outcome"]["reason"] == reason),
+        "{failed:?}"
+    );
 }
 
 const PATIENCE: Duration = Duration::from_secs(10);

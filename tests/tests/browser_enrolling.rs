@@ -30,7 +30,12 @@ fn a_device_is_added_in_the_browser_that_its_agent_opened() {
     }
     browser.wait_for(".devices");
     assert!(browser.text().contains("bob-notebook"), "{}", browser.text());
-    assert_eq!(enrolling.wait(Duration::from_secs(20)), Some(0), "{}", enrolling.output());
+    assert_eq!(
+        enrolling.wait(Duration::from_secs(20)),
+        Some(0),
+        "{}",
+        enrolling.output()
+    );
     assert!(devices(&demo, "bob").contains("bob-notebook"));
 }
 
@@ -71,7 +76,12 @@ fn a_page_whose_agent_is_elsewhere_makes_no_token() {
     browser.fill("#name", "mine");
     browser.click("#enroll button");
     browser.wait_for_text("Your device was added");
-    assert_eq!(enrolling.wait(Duration::from_secs(20)), Some(0), "{}", enrolling.output());
+    assert_eq!(
+        enrolling.wait(Duration::from_secs(20)),
+        Some(0),
+        "{}",
+        enrolling.output()
+    );
     assert_eq!(tokens(&demo), before + 1, "control");
 }
 
@@ -79,7 +89,11 @@ fn a_page_whose_agent_is_elsewhere_makes_no_token() {
 fn begin(demo: &Demo, agent: &Agent) -> Process {
     let mut command = Command::new(agent::program());
     command.args(["enroll", "--browser", "--no-open", "--keys", "software", "--no-pin"]);
-    command.arg("--gateway").arg(demo.url("auth", "")).arg("--ca").arg(demo.file("ca.pem"));
+    command
+        .arg("--gateway")
+        .arg(demo.url("auth", ""))
+        .arg("--ca")
+        .arg(demo.file("ca.pem"));
     command.arg("--state").arg(agent.state());
     Process::start(&mut command)
 }
@@ -99,7 +113,8 @@ fn page(enrolling: &Process) -> String {
 
 /// How many enrolment tokens were ever made by signing in or by an administrator.
 fn tokens(demo: &Demo) -> usize {
-    demo.events("filter=eventType%20eq%20%22device.enrollment_token.create%22").len()
+    demo.events("filter=eventType%20eq%20%22device.enrollment_token.create%22")
+        .len()
 }
 
 fn devices(demo: &Demo, user: &str) -> String {

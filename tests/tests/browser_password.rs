@@ -106,7 +106,10 @@ fn the_keyboard_alone_is_enough() {
     browser.wait_for_text("Who the gateway says you are");
 
     let labels = ["Username", "Password", "Code"];
-    assert!(seen.iter().zip(labels).all(|(focused, label)| focused.contains(label)), "{seen:?}");
+    assert!(
+        seen.iter().zip(labels).all(|(focused, label)| focused.contains(label)),
+        "{seen:?}"
+    );
 }
 
 /// Pages work without JavaScript, but for what the browser's own API needs: the device.

@@ -28,7 +28,13 @@ fn a_public_gateways_pages_reach_the_agent_with_permission_alone() {
     denied.give_username("alice");
     denied.choose_if_asked("This device", "#device-title");
     denied.wait_for_text("Your browser blocks the way to your device");
-    assert!(denied.text().contains("Click the icon left of the address, allow access"), "{}", denied.text());
+    assert!(
+        denied
+            .text()
+            .contains("Click the icon left of the address, allow access"),
+        "{}",
+        denied.text()
+    );
     denied.goto(&demo.url("auth", "/device-test"));
     denied.wait_for_text("Your browser blocks the way");
     granted.goto(&demo.url("auth", "/device-test"));

@@ -67,8 +67,16 @@ fn a_script_renews_without_losing_its_place() {
     let after = fetch("fetch");
 
     assert!(too_old, "{refused}");
-    assert!(refused[1].as_str().unwrap().contains(r#"error="proof-too-old""#), "{refused}");
-    assert_eq!((&renewed[0], &after[0]), (&200.into(), &200.into()), "{renewed} {after}\n{}", agent.output());
+    assert!(
+        refused[1].as_str().unwrap().contains(r#"error="proof-too-old""#),
+        "{refused}"
+    );
+    assert_eq!(
+        (&renewed[0], &after[0]),
+        (&200.into(), &200.into()),
+        "{renewed} {after}\n{}",
+        agent.output()
+    );
     assert_eq!(browser.execute("return window.place", &[]), "kept");
     assert_ne!(session_at_payroll(&browser), first);
     assert_eq!(agent.questions(), Vec::<Value>::new());
