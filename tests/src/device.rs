@@ -75,6 +75,11 @@ impl Key {
         Self(SigningKey::from_pkcs8_pem(pem).unwrap())
     }
 
+    /// A key of these octets, if they are one.
+    pub fn from_octets(octets: &[u8]) -> Option<Self> {
+        SigningKey::from_slice(octets).ok().map(Self)
+    }
+
     /// The private key in PEM.
     pub fn pem(&self) -> String {
         self.0.to_pkcs8_pem(LineEnding::LF).unwrap().to_string()

@@ -10,13 +10,14 @@ use std::net::IpAddr;
 
 use url::Url;
 
-pub use self::jar::{Jar, SESSION};
+pub use self::jar::{BINDING, BROWSER, Jar, SESSION};
 pub use self::page::Page;
 pub use self::sign_in::Challenge;
 use crate::answer::Answer;
 use crate::demo::Demo;
 use crate::raw::RawClient;
 use crate::tls;
+use crate::websocket::Socket;
 
 /// A client with cookies that keeps a connection to every host it was at, and writes down all that it sent.
 pub struct Visitor<'a> {
@@ -80,6 +81,26 @@ impl<'a> Visitor<'a> {
     /// The gateway that is visited.
     pub fn demo(&self) -> &'a Demo {
         self.demo
+    }
+
+    /// The WebSocket of a page of this application's in this browser.
+    ///
+    /// # Errors
+    /// The status that was answered instead of 101.
+    pub fn socket(&self, app: &str) -> Result<Socket, u16> {
+        self.socket_from(app, &self.demo.url(app, ""))
+    }
+
+    /// The same of a page of another origin.
+    ///
+    /// # Errors
+    /// The status that was answered instead of 101.
+    pub fn socket_from(&self, app: &str, origin: &str) -> Result<Socket, u16> {
+        let host = crate::demo::host(app);
+        let cookies = self.jar.field(&host).unwrap_or_default();
+        let config = self.demo.tls(self.certificate.as_deref(), &["http/1.1"]);
+        let fields = [("origin", origin), ("cookie", cookies.as_str())];
+        Socket::open_with(self.demo.address(), &host, "/ws", config, &fields)
     }
 
     /// Every request so far, head and body, and its answer.

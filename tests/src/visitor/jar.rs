@@ -87,6 +87,10 @@ impl Jar {
 
 /// The cookie that stands for a session at its host.
 pub const SESSION: &str = "__Host-latchkey-session";
+/// The cookie that binds what is begun at an application's host to its browser.
+pub const BINDING: &str = "__Host-latchkey-binding";
+/// The cookie by which the auth host tells browsers apart.
+pub const BROWSER: &str = "__Host-latchkey-browser";
 
 #[cfg(test)]
 mod tests {
