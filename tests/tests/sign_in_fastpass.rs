@@ -187,7 +187,7 @@ fn a_user_without_a_password_signs_in_by_the_device() {
         (opened.url.as_str(), opened.status),
         (url.as_str(), 200),
         "{}",
-        opened.text()
+        opened.said()
     );
 }
 
@@ -245,7 +245,7 @@ fn a_password_without_the_devices_key_opens_nothing_that_asks_for_it() {
     let mut thief = Visitor::new(&demo);
 
     let by_password = thief.sign_in_with_password(&demo.url("auth", "/"), "p21", PASSWORD);
-    assert_eq!(by_password.status, 200, "she is signed in: {}", by_password.text());
+    assert_eq!(by_password.status, 200, "she is signed in: {}", by_password.said());
     let page = thief.open(&url);
     assert_ne!(page.host(), "wiki.localhost");
     let challenge = thief.challenge(&page, json!({ "verify": false }));

@@ -68,6 +68,13 @@ impl Page {
         Some(self.absolute(link))
     }
 
+    /// What it says between its head and its foot.
+    pub fn said(&self) -> String {
+        let text = self.text();
+        let main = text.split("<main").nth(1).and_then(|rest| rest.split("</main>").next());
+        main.map_or_else(|| text.clone(), str::to_owned)
+    }
+
     /// Its first form.
     pub fn form(&self) -> Option<Form> {
         let html = self.text();
