@@ -51,8 +51,13 @@ fn a_page_of_another_origin_gets_nothing_and_is_recorded() {
 fn a_page_without_an_origin_gets_nothing() {
     let demo = Demo::with_agents();
     let agent = Authenticator::start(&demo, "alice-laptop", Says::Yes);
-    let sandbox = ["Content-Security-Policy: sandbox allow-scripts", "Content-Type: text/html"];
-    let site = Site::start("evil.localhost", move |_| answer("200 OK", &sandbox, "<title>None</title>"));
+    let sandbox = [
+        "Content-Security-Policy: sandbox allow-scripts",
+        "Content-Type: text/html",
+    ];
+    let site = Site::start("evil.localhost", move |_| {
+        answer("200 OK", &sandbox, "<title>None</title>")
+    });
     let browser = Setup::default().trusting(&site.roots()).start(&demo);
     let challenge = Phisher::begin(&demo).challenge(&demo);
 
