@@ -1,91 +1,120 @@
-//! What waits for a while to be used once? A bounded number of each owner's: who asks for too much is refused, and pushes out
-//! nobody else's.
+//! What waits for a while to be used once? A bounded number of each owner's: whoever asks for too much pushes out their own.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::hash::Hash;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
-
-use moka::policy::EvictionPolicy;
-use moka::sync::Cache;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 /// Things that wait, each somebody's.
 pub(crate) struct Waiting<O, K, V> {
-    kept: Cache<K, (O, V)>,
-    held: Held<O>,
-    most_each: u32,
+    inner: Mutex<Inner<O, K, V>>,
+    most: usize,
+    most_each: usize,
+    lifetime: Duration,
 }
 
-type Held<O> = Arc<Mutex<HashMap<O, u32>>>;
+struct Inner<O, K, V> {
+    things: HashMap<K, Thing<O, V>>,
+    /// The order in which all came, which is that in which they end.
+    order: BTreeMap<u64, K>,
+    of_owner: HashMap<O, BTreeMap<u64, K>>,
+    came: u64,
+}
 
-/// Says that too much of one owner's waits already.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("too much waits already")]
-pub(crate) struct TooMuch;
+struct Thing<O, V> {
+    owner: O,
+    value: V,
+    number: u64,
+    ends: Instant,
+}
 
 impl<O, K, V> Waiting<O, K, V>
 where
-    O: Hash + Eq + Clone + Send + Sync + 'static,
-    K: Hash + Eq + Send + Sync + 'static,
-    V: Clone + Send + Sync + 'static,
+    O: Hash + Eq + Clone,
+    K: Hash + Eq + Clone,
+    V: Clone,
 {
     /// Room for so many in all, and so many of one owner, each for so long.
-    pub(crate) fn new(most: u64, most_each: u32, lifetime: Duration) -> Self {
-        let held = Held::default();
-        let counted = held.clone();
-        let cache = Cache::builder()
-            .max_capacity(most)
-            .eviction_policy(EvictionPolicy::lru())
-            .time_to_live(lifetime)
-            .eviction_listener(move |_, (owner, _): (O, V), _| give_back(&counted, &owner));
+    pub(crate) fn new(most: usize, most_each: usize, lifetime: Duration) -> Self {
+        let inner = Inner {
+            things: HashMap::new(),
+            order: BTreeMap::new(),
+            of_owner: HashMap::new(),
+            came: 0,
+        };
         Self {
-            kept: cache.build(),
-            held,
+            inner: Mutex::new(inner),
+            most,
             most_each,
+            lifetime,
         }
     }
 
-    /// Keeps one more.
-    ///
-    /// # Errors
-    /// If too much of this owner's waits already.
-    pub(crate) fn keep(&self, owner: O, key: K, value: V) -> Result<(), TooMuch> {
-        if self.take_place(&owner).is_err() {
-            // What is over is counted until somebody clears it away.
-            self.kept.run_pending_tasks();
-            self.take_place(&owner)?;
+    /// Keeps one more. The owner's oldest makes room where they have too many, else the oldest of all.
+    pub(crate) fn keep(&self, owner: O, key: K, value: V) {
+        let now = Instant::now();
+        let mut inner = self.lock();
+        inner.clear_until(now);
+        let number = inner.came;
+        inner.came = number.wrapping_add(1);
+        inner.remove(&key);
+        inner.order.insert(number, key.clone());
+        let of_owner = inner.of_owner.entry(owner.clone()).or_default();
+        of_owner.insert(number, key.clone());
+        let excess = (of_owner.len() > self.most_each).then(|| of_owner.values().next().cloned());
+        let thing = Thing {
+            owner,
+            value,
+            number,
+            ends: now.checked_add(self.lifetime).unwrap_or(now),
+        };
+        inner.things.insert(key, thing);
+        if let Some(oldest) = excess.flatten() {
+            inner.remove(&oldest);
         }
-        self.kept.insert(key, (owner, value));
-        Ok(())
-    }
-
-    fn take_place(&self, owner: &O) -> Result<(), TooMuch> {
-        let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
-        let count = held.entry(owner.clone()).or_default();
-        if *count >= self.most_each {
-            return Err(TooMuch);
+        if inner.things.len() > self.most
+            && let Some(oldest) = inner.order.values().next().cloned()
+        {
+            inner.remove(&oldest);
         }
-        *count = count.saturating_add(1);
-        Ok(())
     }
 
     /// Looks at one.
     pub(crate) fn get(&self, key: &K) -> Option<V> {
-        self.kept.get(key).map(|(_, value)| value)
+        let inner = self.lock();
+        let thing = inner.things.get(key).filter(|thing| Instant::now() < thing.ends);
+        thing.map(|thing| thing.value.clone())
     }
 
     /// Takes one out: of two who try, one gets it.
     pub(crate) fn take(&self, key: &K) -> Option<V> {
-        self.kept.remove(key).map(|(_, value)| value)
+        let thing = self.lock().remove(key)?;
+        (Instant::now() < thing.ends).then_some(thing.value)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner<O, K, V>> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-fn give_back<O: Hash + Eq>(held: &Mutex<HashMap<O, u32>>, owner: &O) {
-    let mut held = held.lock().unwrap_or_else(PoisonError::into_inner);
-    if let Some(count) = held.get_mut(owner) {
-        *count = count.saturating_sub(1);
-        if *count == 0 {
-            held.remove(owner);
+impl<O: Hash + Eq, K: Hash + Eq + Clone, V> Inner<O, K, V> {
+    fn remove(&mut self, key: &K) -> Option<Thing<O, V>> {
+        let thing = self.things.remove(key)?;
+        self.order.remove(&thing.number);
+        if let Some(of_owner) = self.of_owner.get_mut(&thing.owner) {
+            of_owner.remove(&thing.number);
+            if of_owner.is_empty() {
+                self.of_owner.remove(&thing.owner);
+            }
+        }
+        Some(thing)
+    }
+
+    fn clear_until(&mut self, now: Instant) {
+        while let Some(oldest) = self.order.values().next().cloned()
+            && self.things.get(&oldest).is_some_and(|thing| thing.ends <= now)
+        {
+            self.remove(&oldest);
         }
     }
 }
@@ -94,24 +123,35 @@ fn give_back<O: Hash + Eq>(held: &Mutex<HashMap<O, u32>>, owner: &O) {
 mod tests {
     use super::*;
 
-    /// What was taken and what is over makes room; another owner has their own.
+    /// Whoever asks for too much loses what they asked for first. Control: what another waits for is there.
     #[test]
     fn each_owner_has_a_bounded_number() {
-        let waiting: Waiting<&str, u32, ()> = Waiting::new(100, 2, Duration::from_millis(50));
-        assert_eq!(waiting.keep("one", 1, ()), Ok(()));
-        assert_eq!(waiting.keep("one", 2, ()), Ok(()));
-        assert_eq!(waiting.keep("one", 3, ()), Err(TooMuch));
-        assert_eq!(waiting.keep("another", 4, ()), Ok(()));
-
-        assert_eq!(waiting.take(&1), Some(()));
-        assert_eq!(waiting.take(&1), None);
-        assert_eq!(waiting.keep("one", 5, ()), Ok(()));
-        assert_eq!(waiting.keep("one", 6, ()), Err(TooMuch));
-
-        let ended = std::time::Instant::now();
-        while waiting.keep("one", 7, ()).is_err() {
-            assert!(ended.elapsed() < Duration::from_secs(10), "nothing makes room");
-            std::thread::yield_now();
+        let waiting = Waiting::new(100, 2, Duration::from_secs(3600));
+        waiting.keep("another", 0, ());
+        for number in 1..=3 {
+            waiting.keep("one", number, ());
         }
+
+        let found: Vec<bool> = (0..=3).map(|number| waiting.get(&number).is_some()).collect();
+        assert_eq!(found, [true, false, true, true]);
+        assert_eq!(waiting.take(&2), Some(()));
+        assert_eq!(waiting.take(&2), None, "once");
+        waiting.keep("one", 4, ());
+        assert!(waiting.get(&3).is_some(), "what was taken makes room");
+    }
+
+    #[test]
+    fn all_together_are_bounded_and_nothing_waits_for_ever() {
+        let waiting = Waiting::new(2, 2, Duration::from_secs(3600));
+        for owner in 0..3 {
+            waiting.keep(owner, owner, ());
+        }
+        assert!(waiting.get(&0).is_none() && waiting.get(&2).is_some());
+
+        let over = Waiting::new(2, 2, Duration::ZERO);
+        over.keep(0, 0, ());
+        assert!(over.get(&0).is_none() && over.take(&0).is_none());
+        over.keep(1, 1, ());
+        assert_eq!(over.lock().things.len(), 1, "what is over takes no room");
     }
 }

@@ -32,7 +32,9 @@ fn a_page_of_another_origin_gets_nothing_and_is_recorded() {
         browser.goto(&page);
         let learnt = drive(&browser, agent.port(), challenge["challenge"].as_str().unwrap());
         assert_eq!(learnt, json!(["failed", "failed", "failed"]), "{origin}");
+        // The agent reports one attempt a second at most.
         let recorded = until(Duration::from_secs(10), || {
+            drive(&browser, agent.port(), challenge["challenge"].as_str().unwrap());
             declined(&demo).iter().any(|reason| reason.contains(&origin))
         });
         assert!(recorded, "{origin}: {:?}", declined(&demo));
@@ -69,6 +71,40 @@ fn a_page_without_an_origin_gets_nothing() {
         .iter()
         .any(|reason| reason.contains("null"))));
     assert!(!agent.output().contains("answered a challenge"), "{}", agent.output());
+}
+
+/// X-07: a page of an application that its visitor may open gives the auth host's frame a stranger's sign-in to hand on: the
+/// frame does not. Control: the application's own renewal, given to the same frame after it.
+#[test]
+fn an_application_has_no_device_sign_for_a_stranger() {
+    let demo = Demo::with_agents();
+    let agent = Authenticator::start(&demo, "alice-laptop", Says::Yes);
+    let browser = Browser::start(&demo);
+    let phisher = Phisher::begin(&demo);
+    let challenge = phisher.challenge(&demo);
+    browser.goto(&demo.url("payroll", "/"));
+    browser.wait_for_text("alice@example.com");
+
+    let script = "
+        const [foreign, done] = arguments;
+        (async () => {
+            const begun = await (await fetch('/.latchkey/renew', { method: 'POST' })).json();
+            const frame = document.createElement('iframe');
+            frame.src = begun.frame;
+            addEventListener('message', ({ data }) => {
+                if (data.type === 'latchkey-renewal') return done(data);
+                for (const challenge of [foreign, begun.challenge]) {
+                    frame.contentWindow.postMessage({ type: 'latchkey-renewal', challenge }, new URL(begun.frame).origin);
+                }
+            });
+            document.body.append(frame);
+        })()";
+    let renewed = browser.execute_async(script, &[challenge["challenge"].clone()]);
+
+    assert_eq!(renewed["ok"], true, "{renewed}");
+    let finished = phisher.finish(&demo, &challenge["attempt"]);
+    assert_eq!(finished.status, 409, "{}", finished.text());
+    assert_eq!(agent.questions(), Vec::<Value>::new());
 }
 
 /// Has the page ask the agent as the auth host's does, and as a page can without asking first; what it learns.

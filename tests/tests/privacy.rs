@@ -21,7 +21,10 @@ fn without_a_credential_all_answers_are_alike() {
 
     let answers = places.map(|(app, path)| demo.curl(NOBODY, &demo.url(app, path), &[]));
 
-    let seen: Vec<String> = answers.iter().map(anonymous).collect();
+    // Whoever asks knows which application: it is the first label of the host that they named.
+    let named = answers.iter().zip(places);
+    let seen = named.map(|(answer, (app, _))| anonymous(answer).replace(&format!("?app={app}"), "?app=it"));
+    let seen: Vec<String> = seen.collect();
     assert!(seen.iter().all(|answer| *answer == seen[0]), "{seen:#?}");
     assert!(answers.iter().all(|answer| answer.status == 401));
     for word in ["finance", "managed", "hardware", "policy", "alice", "bob"] {

@@ -368,6 +368,40 @@ fn a_copied_cookie_lacks_what_its_owner_proves_later() {
     assert_ne!(owner.jar.session("auth"), copy.jar.session("auth"));
 }
 
+/// Somebody else signs in where somebody is signed in already, by device or password, and takes the session's place.
+#[test]
+fn another_account_takes_the_place_of_the_one_before() {
+    let demo = DEMO.demo();
+    let (device, other) = (demo.user_with_device("one"), demo.user_with_device("another"));
+    let url = demo.url("wiki", "/");
+    for by_password in [false, true] {
+        let mut visitor = Visitor::new(&demo);
+        visitor.fastpass(&url, &device);
+        let mut before = visitor.copy();
+        let denied = visitor.open(&demo.url("vault", "/"));
+        let page = visitor.open(&denied.link("/sign-in/another").unwrap());
+
+        if by_password {
+            let page = visitor.submit(&page, &[("username", "another")]);
+            let page = visitor.follow(page);
+            let form = visitor.choose(page, "/sign-in/password");
+            assert!(form.said().contains("value=\"another\""), "{}", form.said());
+            let page = visitor.submit(&form, &[("password", PASSWORD)]);
+            visitor.follow(page);
+        } else {
+            visitor.fastpass_at(&page, &other);
+        }
+
+        assert!(
+            visitor
+                .open(&demo.url("auth", "/"))
+                .said()
+                .contains("<strong>another</strong>")
+        );
+        assert_ne!(before.get(&url).status, 200, "the session before is over");
+    }
+}
+
 /// The browser's own cookie is no credential: whoever has it alone is nobody.
 #[test]
 fn the_browsers_own_cookie_names_nobody() {

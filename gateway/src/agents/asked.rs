@@ -113,7 +113,7 @@ impl Challenges {
     /// None waits yet.
     pub(crate) fn new() -> Self {
         let answered = Cache::builder()
-            .max_capacity(MOST)
+            .max_capacity(MOST as u64)
             .eviction_policy(EvictionPolicy::lru())
             .time_to_live(USED_WITHIN);
         Self {
@@ -150,7 +150,7 @@ impl Challenges {
 /// Makes a challenge for a page to hand on.
 ///
 /// # Errors
-/// If devices sign nobody in, too many of the same source wait, or it cannot be signed.
+/// If devices sign nobody in, or it cannot be signed.
 pub(crate) fn challenge_for(
     world: &World,
     wanted: Wanted,
@@ -165,7 +165,7 @@ pub(crate) fn challenge_for(
 /// Makes a challenge.
 ///
 /// # Errors
-/// If too many of the same source wait, or it cannot be signed.
+/// If it cannot be signed.
 pub(super) fn make(world: &World, purpose: Purpose, source: std::net::IpAddr) -> Result<(AttemptId, String), ApiError> {
     let (now, setup) = (world.clock.now(), world.setup.load());
     let attempt = AttemptId::from_random(rand::random());
@@ -205,8 +205,7 @@ pub(super) fn make(world: &World, purpose: Purpose, source: std::net::IpAddr) ->
         nonce: nonce.into(),
         ends,
     };
-    let kept = world.challenges.waiting.keep(Source::from(source), attempt, pending);
-    kept.map_err(|_| ApiError::Throttled(GOOD_FOR))?;
+    world.challenges.waiting.keep(Source::from(source), attempt, pending);
     let signed = world.signer.sign(CHALLENGE_TYPE, &challenge);
     let challenge = signed.map_err(|error| fault(&error, "a challenge could not be signed"))?;
     Ok((attempt, challenge))
@@ -229,7 +228,7 @@ const GOOD_FOR: Duration = Duration::from_secs(120);
 const USED_WITHIN: Duration = Duration::from_secs(60);
 
 /// How many may wait.
-const MOST: u64 = 100_000;
+const MOST: usize = 100_000;
 
 /// How many of one source may wait for an answer at once; silent ones have it within milliseconds.
-const MOST_OF_ONE_SOURCE: u32 = 1000;
+const MOST_OF_ONE_SOURCE: usize = 10_000;

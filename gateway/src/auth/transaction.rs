@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use crate::request::Arrived;
 use crate::sealed::{BadSeal, Purpose, Seal};
 use crate::setup::Setup;
-use crate::waiting::{TooMuch, Waiting};
+use crate::waiting::Waiting;
 
 /// What was asked for at an application's host by somebody who has to sign in first.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -122,16 +122,13 @@ impl Codes {
     }
 
     /// Hands out a code.
-    ///
-    /// # Errors
-    /// If too many of this session were not used.
     pub(crate) fn issue(
         &self,
         transaction: Transaction,
         session: SessionId,
         generation: u32,
         now: Timestamp,
-    ) -> Result<String, TooMuch> {
+    ) -> String {
         let code = URL_SAFE_NO_PAD.encode(rand::random::<[u8; 32]>());
         let exchange = Exchange {
             transaction,
@@ -139,8 +136,8 @@ impl Codes {
             generation,
             ends: now.plus(GOOD_FOR),
         };
-        self.0.keep(session, SecretHash::of(&code), exchange)?;
-        Ok(code)
+        self.0.keep(session, SecretHash::of(&code), exchange);
+        code
     }
 
     /// Takes a code; whatever comes of it, it is used up.
@@ -179,10 +176,10 @@ const SKEW: Duration = Duration::from_secs(5);
 const GOOD_FOR: Duration = Duration::from_secs(30);
 
 /// How many codes may wait; each takes a session.
-const MOST_CODES: u64 = 50_000;
+const MOST_CODES: usize = 50_000;
 
 /// How many of one session may wait: so many tabs may open at once.
-const MOST_OF_ONE_SESSION: u32 = 64;
+const MOST_OF_ONE_SESSION: usize = 64;
 
 /// How long an address is that is gone back to; a longer one ends at the application's front page.
 const LONGEST_TARGET: usize = 2048;
@@ -198,7 +195,7 @@ mod tests {
     fn a_code_is_good_once_for_seconds_at_its_host_in_its_browser() {
         let codes = Codes::new();
         let binding = SecretHash::of("binding");
-        let issue = || codes.issue(transaction(), SessionId::from_random(1), 1, NOW).unwrap();
+        let issue = || codes.issue(transaction(), SessionId::from_random(1), 1, NOW);
         let take = |code: &str, host: &str, binding, now| codes.take(code, host, binding, now).map(drop);
         let own = Some(binding);
         let (first, late, elsewhere, stolen) = (issue(), issue(), issue(), issue());

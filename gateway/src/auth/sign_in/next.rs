@@ -70,8 +70,6 @@ pub(crate) fn after(visitor: &Visitor, state: &State, grip: &Arc<Grip>) -> Next 
             let session = grip.session().id;
             let codes = &world.under_way.codes;
             let code = codes.issue(transaction.clone(), session, grip.generation(), now.now);
-            // Without one the application's host says that this went wrong, and how to begin anew.
-            let code = code.unwrap_or_default();
             Next::Leave(format!("{}/.latchkey/session?code={code}", transaction.origin()))
         }
         Err(denied) => {
