@@ -82,7 +82,12 @@ pub(super) fn preflight(asked: &HeaderMap, issuer: &str) -> Response<Full<Bytes>
 
 /// The same for whoever is not the pinned origin under the agent's own name.
 pub(super) fn refused() -> Response<Full<Bytes>> {
-    bare(StatusCode::FORBIDDEN, Vec::new())
+    let mut response = bare(StatusCode::FORBIDDEN, Vec::new());
+    // Whoever is refused keeps no place that the right page needs.
+    response
+        .headers_mut()
+        .insert(header::CONNECTION, HeaderValue::from_static("close"));
+    response
 }
 
 /// Nothing that is said here is kept, guessed at, or loaded by pages that may not read it.
