@@ -204,14 +204,14 @@ fn a_user_who_says_nothing_is_not_waited_for_longer_than_the_challenge() {
 /// P-06, P-07: what takes a verified user is signed by their key after their PIN, and by no other.
 #[test]
 fn a_verified_user_is_one_whose_pin_was_right() {
-    let (gateway, agent) = enrolled(Some("2468"));
-    // Wrong at first, then right: the question says how often it was asked.
-    let second = "grep -q '\"again\":1' \"$QUESTION\" && echo 2468 || echo 1357";
+    let (gateway, agent) = enrolled(Some("24688642"));
+    // So long that no time and no port in what is said holds them. Wrong at first, then right: the question says how often it was asked.
+    let second = "grep -q '\"again\":1' \"$QUESTION\" && echo 24688642 || echo 13577531";
     for (script, asked, approved, key, outcome) in [
-        ("echo 2468", 1, true, KeyType::UserVerification, Outcome::Approved),
+        ("echo 24688642", 1, true, KeyType::UserVerification, Outcome::Approved),
         (second, 2, true, KeyType::UserVerification, Outcome::Approved),
         (
-            "echo 1357",
+            "echo 13577531",
             3,
             false,
             KeyType::ProofOfPossession,
@@ -243,11 +243,21 @@ fn a_verified_user_is_one_whose_pin_was_right() {
         assert_eq!(questions.len(), asked, "{script}");
         assert!(questions.iter().all(|question| question["pin"] == true));
         let said = service.stop();
-        assert!(!said.contains("2468") && !said.contains("1357"), "{said}");
+        assert!(!said.contains("24688642") && !said.contains("13577531"), "{said}");
         // The right one forgets the wrong ones: they do not add up over the scripts.
-        assert_eq!(agent.run(&["report", "--pin-file", &agent.file("pin", "2468")]).code, 0);
+        assert_eq!(
+            agent
+                .run(&["report", "--pin-file", &agent.file("pin", "24688642")])
+                .code,
+            0
+        );
         gateway.behave(|behaviour| behaviour.challenge = asks("NONE", "REQUIRED"));
-        assert_eq!(agent.run(&["report", "--pin-file", &agent.file("pin", "2468")]).code, 0);
+        assert_eq!(
+            agent
+                .run(&["report", "--pin-file", &agent.file("pin", "24688642")])
+                .code,
+            0
+        );
         gateway.behave(|behaviour| behaviour.challenge = json!({}));
     }
 }
@@ -317,7 +327,10 @@ fn of_several_accounts_the_one_that_was_named_answers() {
             "--json",
         ])
         .json();
+    let before = gateway.answers().len();
     let (_service, page) = Service::start(&agent, &gateway, None);
+    // Both accounts report first.
+    gateway.wait_for_answers(before + 2);
     let named = |login: Option<&str>| page.challenge(&gateway.challenge(&named(login)));
 
     for (login, user) in [("alice", 1), ("ALICE", 1), ("bob", 2)] {
