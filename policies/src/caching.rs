@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use crate::facts::{AccessRequest, Action, AppFacts, DeviceFacts, Proof, SessionFacts, UserFacts};
+use crate::facts::{AccessRequest, Action, AppFacts, DeviceFacts, Proof, RequestFacts, SessionFacts, UserFacts};
 use crate::organization::OrganizationRequest;
-use crate::reads::{Field, Reads};
+use crate::reads::{Field, Reads, Uncached};
 use crate::slice::Slice;
 use crate::{Age, Ages};
 
@@ -55,6 +55,30 @@ pub(crate) struct DecisionKey {
     ages: [u8; Age::ALL.len()],
 }
 
+/// What opens an application depends on this alone: of the request, on what its policies and those of sessions read.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) struct OpenersKey {
+    target: Target,
+    zones: Option<Arc<[String]>>,
+    tests: Vec<u128>,
+}
+
+impl OpenersKey {
+    /// The key, if what is found may be kept.
+    pub(crate) fn of(target: Target, request: &RequestFacts, slices: &[Arc<Slice>]) -> Option<Self> {
+        let mut uncached = slices.iter().flat_map(|slice| slice.reads.uncached());
+        if !uncached.all(Uncached::is_the_same_for_all_requests) {
+            return None;
+        }
+        let reads_zones = slices.iter().any(|slice| slice.reads.needs(Field::Zones));
+        Some(Self {
+            target,
+            zones: reads_zones.then(|| Arc::clone(&request.zones)),
+            tests: slices.iter().map(|slice| outcomes(request, slice)).collect(),
+        })
+    }
+}
+
 impl People {
     pub(crate) fn of(request: &AccessRequest) -> Self {
         let (user, device, session) = (&request.user, &request.device, &request.session);
@@ -99,17 +123,17 @@ impl DecisionKey {
                 .authenticator_installed
                 .filter(|_| reads.needs(Field::Authenticator)),
             zones: reads.needs(Field::Zones).then(|| Arc::clone(&request.request.zones)),
-            tests: outcomes(request, slice),
+            tests: outcomes(&request.request, slice),
             ages: crossed(&request.ages, request, reads),
         })
     }
 }
 
-fn outcomes(request: &AccessRequest, slice: &Slice) -> u128 {
+fn outcomes(request: &RequestFacts, slice: &Slice) -> u128 {
     slice
         .tests
         .iter()
-        .fold(0, |bits, test| (bits << 1) | u128::from(test.holds(&request.request)))
+        .fold(0, |bits, test| (bits << 1) | u128::from(test.holds(request)))
 }
 
 fn crossed(ages: &Ages, request: &AccessRequest, reads: &Reads) -> [u8; Age::ALL.len()] {

@@ -1,5 +1,6 @@
 //! Is this request allowed, and if not, why not? The only place that makes a [`Permit`].
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
 
@@ -7,11 +8,12 @@ use cedar_policy::{Authorizer, Context, Decision, Entities, Request, Response};
 use directory::{DeviceId, Revision, SessionId, Timestamp, UserId};
 use quick_cache::sync::Cache;
 
-use crate::caching::{CacheLimits, DecisionKey, People, Target};
+use crate::caching::{CacheLimits, DecisionKey, OpenersKey, People, Target};
 use crate::context;
 use crate::entities::BadFacts;
 use crate::facts::AccessRequest;
 use crate::organization::OrganizationAction;
+use crate::remedies::Proves;
 use crate::set::{PolicyId, PolicySet, PolicyVersion};
 use crate::slice::Slice;
 
@@ -23,6 +25,7 @@ pub struct Decider {
     organization: Cache<&'static str, Arc<Slice>>,
     entities: Cache<People, Arc<Entities>>,
     decisions: Cache<DecisionKey, Outcome>,
+    pub(crate) openers: Cache<OpenersKey, Arc<[BTreeSet<Proves>]>>,
 }
 
 /// Proof that the policies allowed a request. Only this crate can make one.
@@ -91,6 +94,7 @@ impl Decider {
             organization: Cache::new(MOST_ORGANIZATION_SLICES),
             entities: Cache::new(limits.people),
             decisions: Cache::new(limits.decisions),
+            openers: Cache::new(MOST_SLICES),
         }
     }
 
@@ -104,7 +108,8 @@ impl Decider {
     /// # Errors
     /// Says why the request is refused. A policy that cannot be evaluated refuses it.
     pub fn decide(&self, request: &AccessRequest) -> Result<Permit, Denied> {
-        let slice = self.slice(request).map_err(|_| Denied::not_evaluated())?;
+        let slice = self.slice(&Target::of(request));
+        let slice = slice.map_err(|_| Denied::not_evaluated())?;
         let determining = match DecisionKey::of(request, &slice) {
             Some(key) => self.remembered(request, &slice, key),
             None => self.evaluated(request, &slice),
@@ -144,13 +149,12 @@ impl Decider {
         Ok(self.policies.outcome(&response))
     }
 
-    fn slice(&self, request: &AccessRequest) -> Result<Arc<Slice>, BadFacts> {
-        let target = Target::of(request);
-        if let Some(slice) = self.slices.get(&target) {
+    pub(crate) fn slice(&self, target: &Target) -> Result<Arc<Slice>, BadFacts> {
+        if let Some(slice) = self.slices.get(target) {
             return Ok(slice);
         }
-        let slice = Arc::new(self.policies.slice(&request.app, request.action)?);
-        self.slices.insert(target, Arc::clone(&slice));
+        let slice = Arc::new(self.policies.slice(&target.app, target.action)?);
+        self.slices.insert(target.clone(), Arc::clone(&slice));
         Ok(slice)
     }
 

@@ -7,7 +7,9 @@ use std::sync::Arc;
 use directory::{DeviceId, KeyStore, OsVersion, Ownership, Platform, Posture, Revision, SessionId, Timestamp, UserId};
 
 use crate::Ages;
+use crate::caching::{OpenersKey, Target};
 use crate::decide::Decider;
+use crate::entities::BadFacts;
 use crate::facts::{
     AccessRequest, Action, AppFacts, DeviceFacts, FactorMethod, FactorUse, HeldFactor, Proof, RequestFacts,
     SessionFacts, UserFacts,
@@ -15,7 +17,7 @@ use crate::facts::{
 use crate::remedies::{OF_SESSIONS, Proves, burden, is_within, least};
 use crate::schema::Kind;
 use crate::set::PolicySet;
-use crate::slice::{fits_action, fits_app, fits_organization};
+use crate::slice::{Slice, fits_action, fits_app, fits_organization};
 use crate::wishes::Wishes;
 
 impl Decider {
@@ -26,8 +28,34 @@ impl Decider {
     /// device is registered, managed, attested, and well in every respect; the risk is 0. So what is named may still be
     /// refused to whoever comes. What asks for a certain user, an address of mail or a device whose tag has several
     /// values finds nobody here; where nobody gets in, everything there is to prove is named.
-    pub fn openers(&self, app: &Arc<AppFacts>, request: &RequestFacts) -> Vec<BTreeSet<Proves>> {
+    pub fn openers(&self, app: &Arc<AppFacts>, request: &RequestFacts) -> Arc<[BTreeSet<Proves>]> {
         let action = Action::of(&request.method, false);
+        let target = Target {
+            app: Arc::clone(app),
+            action,
+        };
+        let key = self
+            .slices_of_openers(&target)
+            .ok()
+            .and_then(|slices| OpenersKey::of(target, request, &slices));
+        let Some(key) = key else {
+            return self.find_openers(app, action, request).into();
+        };
+        if let Some(known) = self.openers.get(&key) {
+            return known;
+        }
+        let found: Arc<[_]> = self.find_openers(app, action, request).into();
+        self.openers.insert(key, Arc::clone(&found));
+        found
+    }
+
+    /// The policies that say what opens: those of the application, and those of sessions.
+    fn slices_of_openers(&self, target: &Target) -> Result<Vec<Arc<Slice>>, BadFacts> {
+        let of_sessions = OF_SESSIONS.iter().map(|action| self.organization_slice(action));
+        [self.slice(target)].into_iter().chain(of_sessions).collect()
+    }
+
+    fn find_openers(&self, app: &Arc<AppFacts>, action: Action, request: &RequestFacts) -> Vec<BTreeSet<Proves>> {
         let wishes = self.policies().wishes(app, action);
         let (users, device) = (users(&wishes), Arc::new(device(&wishes)));
         let opens = |set: &BTreeSet<Proves>| {

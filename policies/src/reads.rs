@@ -54,6 +54,16 @@ pub(crate) enum Uncached {
     NotUnderstood,
 }
 
+impl Uncached {
+    /// Whether what is read does not belong to a request: somebody hypothetical has the same risk and ages in all of them.
+    pub(crate) const fn is_the_same_for_all_requests(&self) -> bool {
+        match self {
+            Self::Risk | Self::AgeWithoutLiteral(_) => true,
+            Self::Address | Self::TextWithoutLiteral(_) | Self::TooManyComparisons | Self::NotUnderstood => false,
+        }
+    }
+}
+
 impl Reads {
     /// What a policy reads.
     pub(crate) fn of(policy: &Policy) -> Self {

@@ -36,6 +36,35 @@ fn an_application_that_asks_nothing_opens_to_any_one_factor() {
     assert_eq!(openers(&decider, "wiki", "/"), [set(&[Fastpass]), set(&[Password])]);
 }
 
+/// What is found is kept for requests that the policies cannot tell apart, and for no others.
+#[test]
+fn what_opens_one_path_or_address_is_not_what_opens_another() {
+    for (condition, others) in [
+        (r#"context.request.path like "/open/*""#, ("/", "192.0.2.1")),
+        (
+            r#"context.request.ip.isInRange(ip("192.0.2.0/24"))"#,
+            ("/open/x", "198.51.100.1"),
+        ),
+    ] {
+        let text = format!(
+            r#"@id("x") permit (principal, action in Action::"access", resource)
+               when {{ context has session && context.session has knowledge && {condition} }};"#
+        );
+        let decider = decider(&text);
+        let at = |path: &str, ip: &str| {
+            let mut asked = request("wiki", path);
+            asked.request.ip = ip.parse().unwrap();
+            decider.openers(&asked.app, &asked.request).to_vec()
+        };
+
+        let (path, ip) = others;
+        for _ in 0..2 {
+            assert_eq!(at("/open/x", "192.0.2.1"), [set(&[Password])], "{condition}");
+            assert!(at(path, ip).len() > 10, "{condition}: nobody gets in");
+        }
+    }
+}
+
 /// Whom the policies wish for is found by what they say, whether it is asked for or shut out. Control: whom nothing can please.
 #[test]
 fn somebody_is_found_whom_the_policies_wish_for() {
@@ -150,7 +179,7 @@ fn the_risk_is_looked_at_where_a_policy_that_can_matter_does() {
 
 fn openers(decider: &Decider, app: &str, path: &str) -> Vec<BTreeSet<Proves>> {
     let asked = request(app, path);
-    decider.openers(&asked.app, &asked.request)
+    decider.openers(&asked.app, &asked.request).to_vec()
 }
 
 fn set(proves: &[Proves]) -> BTreeSet<Proves> {

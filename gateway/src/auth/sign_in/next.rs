@@ -142,9 +142,9 @@ pub(crate) fn openers(
     view: &View,
     transaction: &Transaction,
     ip: std::net::IpAddr,
-) -> Vec<BTreeSet<Proves>> {
+) -> Arc<[BTreeSet<Proves>]> {
     let Some(served) = served(view, transaction) else {
-        return Vec::new();
+        return Arc::new([]);
     };
     let asked = Asked {
         world,

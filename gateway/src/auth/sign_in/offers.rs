@@ -69,23 +69,23 @@ pub(super) fn looks_for_device(visitor: &Visitor, state: &State) -> bool {
 }
 
 /// What could open what somebody wants, before they said who they are: the same for everybody.
-fn openers(visitor: &Visitor, state: &State) -> Vec<BTreeSet<Proves>> {
+fn openers(visitor: &Visitor, state: &State) -> Arc<[BTreeSet<Proves>]> {
     match state.transaction() {
         Some(transaction) => {
             let ip = visitor.arrived.connection.peer;
             next::openers(&visitor.world, &visitor.view, transaction, ip)
         }
         // One's own page opens to any session.
-        None => vec![BTreeSet::from([Proves::Fastpass]), BTreeSet::from([Proves::Password])],
+        None => Arc::new([BTreeSet::from([Proves::Fastpass]), BTreeSet::from([Proves::Password])]),
     }
 }
 
 /// What the device has to have its person do.
 pub(super) fn demand(visitor: &Visitor, state: &State) -> Confirmation {
-    let ways = match visitor.session() {
+    let ways: Arc<[BTreeSet<Proves>]> = match visitor.session() {
         Some(session) => match next::after(visitor, state, &session.grip.clone()) {
-            next::Next::Ask { ways, .. } => ways,
-            next::Next::Leave(_) | next::Next::Nothing { .. } => Vec::new(),
+            next::Next::Ask { ways, .. } => ways.into(),
+            next::Next::Leave(_) | next::Next::Nothing { .. } => Arc::new([]),
         },
         None => openers(visitor, state),
     };
