@@ -44,7 +44,8 @@ impl Nonces {
     /// If it was not handed out by this process, is over, or was used before.
     pub(crate) fn burn(&self, nonce: &str, now: Timestamp) -> Result<(), NonceRefused> {
         self.key.check(nonce, now)?;
-        if self.burnt.entry_by_ref(nonce).or_insert(()).is_fresh() {
+        // Not `or_insert`: it looks and then inserts, so that two at once both find nothing.
+        if self.burnt.entry_by_ref(nonce).or_insert_with(|| ()).is_fresh() {
             Ok(())
         } else {
             Err(NonceRefused::Used)
@@ -68,20 +69,25 @@ mod tests {
     #[test]
     fn of_many_who_burn_a_nonce_at_once_one_does() {
         let nonces = Nonces::new(&[1; 32]);
-        let nonce = nonces.issue(NOW);
 
-        let burnt = std::thread::scope(|scope| {
-            let tries: Vec<_> = (0..8).map(|_| scope.spawn(|| nonces.burn(&nonce, NOW))).collect();
-            tries
-                .into_iter()
-                .filter(|_| true)
-                .map(|one| one.join().unwrap())
-                .filter(Result::is_ok)
-                .count()
-        });
-
-        assert_eq!(burnt, 1);
-        assert_eq!(nonces.burn(&nonce, NOW), Err(NonceRefused::Used));
+        for round in 0..2000 {
+            let nonce = nonces.issue(NOW);
+            let start = std::sync::Barrier::new(4);
+            let burnt = std::thread::scope(|scope| {
+                let burn = || {
+                    start.wait();
+                    nonces.burn(&nonce, NOW).is_ok()
+                };
+                let tries = [(); 4].map(|()| scope.spawn(burn));
+                tries
+                    .map(|one| one.join().unwrap())
+                    .into_iter()
+                    .filter(|burnt| *burnt)
+                    .count()
+            });
+            assert_eq!(burnt, 1, "in round {round}");
+            assert_eq!(nonces.burn(&nonce, NOW), Err(NonceRefused::Used));
+        }
         assert_eq!(nonces.burn(&nonces.issue(NOW), NOW), Ok(()));
     }
 
