@@ -102,6 +102,13 @@ pub enum Basis {
         /// When it was set.
         set: Timestamp,
     },
+    /// Mail that reached the user at this address.
+    Mail {
+        /// Whose.
+        user: UserId,
+        /// The SHA-256 of the address.
+        address: SecretHash,
+    },
     /// A key of this enrolment, in the generation it was in.
     Enrollment {
         /// Which one.
@@ -207,7 +214,7 @@ impl Generation {
     pub fn devices(&self) -> impl Iterator<Item = DeviceId> {
         self.proofs.iter().filter_map(|proof| match proof.basis {
             Basis::Enrollment { device, .. } => Some(device),
-            Basis::Authenticator { .. } => None,
+            Basis::Authenticator { .. } | Basis::Mail { .. } => None,
         })
     }
 }
@@ -295,6 +302,10 @@ impl Basis {
                 let known = directory.authenticator(*id);
                 let unchanged = known.is_some_and(|known| known.updated == *set);
                 (!unchanged).then_some(SessionEnd::FactorChanged)
+            }
+            Self::Mail { user, address } => {
+                let known = directory.user(*user).map(|user| SecretHash::of(&user.email));
+                (known != Some(*address)).then_some(SessionEnd::FactorChanged)
             }
             Self::Enrollment { id, generation, device } => {
                 let enrollment = directory.enrollment(*id).map(AsRef::as_ref);

@@ -57,6 +57,10 @@ pub enum Factor {
     Password,
     Totp,
     Fastpass,
+    Webauthn,
+    Push,
+    Email,
+    Recovery,
 }
 
 /// Who let an enrolment token be made.
@@ -119,6 +123,10 @@ crate::words::serde_words!(Factor, "a factor", {
     Password = "password",
     Totp = "totp",
     Fastpass = "fastpass",
+    Webauthn = "webauthn",
+    Push = "push",
+    Email = "email",
+    Recovery = "recovery",
 });
 
 crate::words::serde_words!(Scope, "a scope", {

@@ -62,6 +62,7 @@ pub enum HeldFactor {
     Password,
     Totp,
     Fastpass,
+    Webauthn,
 }
 
 /// A device as policies see one; absent never satisfies.
@@ -247,6 +248,7 @@ impl HeldFactor {
             Self::Password => "password",
             Self::Totp => "totp",
             Self::Fastpass => "fastpass",
+            Self::Webauthn => "webauthn",
         }
     }
 
@@ -263,7 +265,7 @@ impl HeldFactor {
     /// Whether it can be asked for after a password, on any machine.
     const fn stands_beside_a_password(self) -> bool {
         match self {
-            Self::Totp => true,
+            Self::Totp | Self::Webauthn => true,
             Self::Password | Self::Fastpass => false,
         }
     }

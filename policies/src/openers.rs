@@ -130,19 +130,50 @@ impl Hypothesis<'_> {
     }
 
     fn session(&self) -> SessionFacts {
-        let (password, totp) = (self.proves(Proves::Password), self.proves(Proves::Totp));
-        let (fastpass, verified) = (self.proves(Proves::Fastpass), self.proves(Proves::FastpassVerified));
-        let kinds = [password, totp || fastpass, verified].map(u8::from);
+        let (password, fastpass) = (self.proves(Proves::Password), self.proves(Proves::Fastpass));
+        let (webauthn, otp) = (self.proves(Proves::Webauthn), self.one_time());
+        let verified = VERIFIED.into_iter().any(|proves| self.proves(proves));
+        let kinds = [password || verified, fastpass || webauthn || otp.is_some()].map(u8::from);
         SessionFacts {
             id: SessionId::from_random(0),
             generation: 0,
             user: self.user.id,
             factor_count: kinds.into_iter().sum(),
-            origin: fastpass.then_some(self.device.id),
+            origin: (fastpass || self.proves(Proves::Push)).then_some(self.device.id),
             knowledge: password.then(|| typed(FactorMethod::Password)),
             device: fastpass.then(|| self.fastpass()),
-            webauthn: None,
-            otp: totp.then(|| typed(FactorMethod::Totp)),
+            webauthn: webauthn.then(|| self.webauthn()),
+            otp,
+        }
+    }
+
+    fn one_time(&self) -> Option<FactorUse> {
+        let verified = self.proves(Proves::PushVerified);
+        let pushed = FactorUse {
+            hardware_protected: true,
+            user_verified: verified,
+            user_verified_in_software: verified,
+            ..typed(FactorMethod::Push)
+        };
+        [
+            (Proves::Totp, typed(FactorMethod::Totp)),
+            (Proves::Push, pushed),
+            (Proves::Email, typed(FactorMethod::Email)),
+            (Proves::Recovery, typed(FactorMethod::Recovery)),
+        ]
+        .into_iter()
+        .find_map(|(proves, used)| self.proves(proves).then_some(used))
+    }
+
+    fn webauthn(&self) -> FactorUse {
+        let verified = self.proves(Proves::WebauthnVerified);
+        FactorUse {
+            phishing_resistant: true,
+            hardware_protected: true,
+            device_bound: true,
+            user_verified: verified,
+            user_verified_in_software: false,
+            ..typed(FactorMethod::Webauthn)
         }
     }
 
@@ -177,8 +208,8 @@ impl Hypothesis<'_> {
             idle: Some(NOW),
             knowledge: just_now(Proves::Password),
             device: just_now(Proves::Fastpass),
-            webauthn: None,
-            otp: just_now(Proves::Totp),
+            webauthn: just_now(Proves::Webauthn),
+            otp: self.one_time().map(|_| NOW),
             device_proof: just_now(Proves::Device),
             mdm: just_now(Proves::Device),
             reported: just_now(Proves::Device),
@@ -271,8 +302,25 @@ fn typed(method: FactorMethod) -> FactorUse {
     }
 }
 
-/// What a person can know or read off.
-const KNOWN: [&[Proves]; 3] = [&[], &[Proves::Password], &[Proves::Password, Proves::Totp]];
+/// What a person can know, read off or have with them, on any machine. A recovery code is for who has nothing else: it is
+/// not offered.
+const KNOWN: [&[Proves]; 12] = [
+    &[],
+    &[Proves::Webauthn],
+    &[Proves::WebauthnVerified],
+    &[Proves::Password],
+    &[Proves::Push],
+    &[Proves::PushVerified],
+    &[Proves::Email],
+    &[Proves::Password, Proves::Webauthn],
+    &[Proves::Password, Proves::WebauthnVerified],
+    &[Proves::Password, Proves::Totp],
+    &[Proves::Password, Proves::Push],
+    &[Proves::Password, Proves::Email],
+];
+
+/// With PIN or biometric.
+const VERIFIED: [Proves; 3] = [Proves::FastpassVerified, Proves::WebauthnVerified, Proves::PushVerified];
 
 /// What their device can prove.
 const DEVICE: [&[Proves]; 5] = [
@@ -283,7 +331,15 @@ const DEVICE: [&[Proves]; 5] = [
     &[Proves::FastpassVerified],
 ];
 
-const HELD: [&[HeldFactor]; 2] = [&[HeldFactor::Password, HeldFactor::Totp, HeldFactor::Fastpass], &[]];
+const HELD: [&[HeldFactor]; 2] = [
+    &[
+        HeldFactor::Password,
+        HeldFactor::Totp,
+        HeldFactor::Fastpass,
+        HeldFactor::Webauthn,
+    ],
+    &[],
+];
 
 /// A device of which nothing but good is said.
 const WELL: Posture = Posture {

@@ -17,12 +17,24 @@ pub enum Proves {
     Fastpass,
     /// FastPass that somebody approved.
     FastpassApproved,
+    /// A security key or passkey that somebody touched.
+    Webauthn,
+    /// A security key or passkey, with PIN or biometric.
+    WebauthnVerified,
     /// The password.
     Password,
     /// A code of the TOTP authenticator.
     Totp,
     /// FastPass with PIN or biometric.
     FastpassVerified,
+    /// Another device of the user, on which somebody approved.
+    Push,
+    /// Another device of the user, with PIN or biometric.
+    PushVerified,
+    /// A code or link that came by mail.
+    Email,
+    /// A recovery code.
+    Recovery,
 }
 
 /// A request as it would be if more were proved.
@@ -85,13 +97,24 @@ impl Proves {
             Self::Password => "password",
             Self::Totp => "totp",
             Self::FastpassVerified => "fastpass-verified",
+            Self::Webauthn => "webauthn",
+            Self::WebauthnVerified => "webauthn-verified",
+            Self::Push => "push",
+            Self::PushVerified => "push-verified",
+            Self::Email => "email",
+            Self::Recovery => "recovery",
         }
     }
 
     /// Whether proving this proves the other as well: FastPass with a PIN is also approved, and shows the device.
     pub fn includes(self, other: Self) -> bool {
         let (more, less) = (self.steps_of_fastpass(), other.steps_of_fastpass());
-        self == other || (less.is_some() && more > less)
+        self == other
+            || (less.is_some() && more > less)
+            || matches!(
+                (self, other),
+                (Self::WebauthnVerified, Self::Webauthn) | (Self::PushVerified, Self::Push)
+            )
     }
 
     /// How far along FastPass it is, of which each step includes those before.
@@ -101,7 +124,14 @@ impl Proves {
             Self::Fastpass => Some(1),
             Self::FastpassApproved => Some(2),
             Self::FastpassVerified => Some(3),
-            Self::Password | Self::Totp => None,
+            Self::Password
+            | Self::Totp
+            | Self::Webauthn
+            | Self::WebauthnVerified
+            | Self::Push
+            | Self::PushVerified
+            | Self::Email
+            | Self::Recovery => None,
         }
     }
 }

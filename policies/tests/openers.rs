@@ -5,17 +5,24 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use policies::Proves::{Device, Fastpass, FastpassVerified, Password, Totp};
+use policies::Proves::{
+    Device, Email, Fastpass, FastpassVerified, Password, Push, PushVerified, Totp, Webauthn, WebauthnVerified,
+};
 use policies::{AccessRequest, AppFacts, CacheLimits, Decider, PolicyFile, PolicySet, Proves, SHIPPED, cases};
 
 #[test]
 fn the_shipped_applications_open_to_what_their_policies_take() {
     let decider = Decider::new(Arc::new(shipped()), CacheLimits::default());
-    let by_device = vec![set(&[Fastpass]), set(&[Device, Password])];
+    let by_device = by_device();
     let by_two_factors = vec![
+        set(&[WebauthnVerified]),
         set(&[FastpassVerified]),
+        set(&[PushVerified]),
         set(&[Fastpass, Password]),
+        set(&[Webauthn, Password]),
         set(&[Password, Totp]),
+        set(&[Password, Push]),
+        set(&[Password, Email]),
     ];
 
     for (app, path, expected) in [
@@ -33,7 +40,8 @@ fn the_shipped_applications_open_to_what_their_policies_take() {
 fn an_application_that_asks_nothing_opens_to_any_one_factor() {
     let decider = decider(r#"@id("any") permit (principal, action in Action::"access", resource == App::"wiki");"#);
 
-    assert_eq!(openers(&decider, "wiki", "/"), [set(&[Fastpass]), set(&[Password])]);
+    let any = [Fastpass, Webauthn, Password, Push, Email].map(|one| set(&[one]));
+    assert_eq!(openers(&decider, "wiki", "/"), any);
 }
 
 /// What is found is kept for requests that the policies cannot tell apart, and for no others.
@@ -92,7 +100,7 @@ fn somebody_is_found_whom_the_policies_wish_for() {
 
 #[test]
 fn a_device_is_found_that_the_policies_wish_for() {
-    let by_device = vec![set(&[Fastpass]), set(&[Device, Password])];
+    let by_device = by_device();
     for condition in [
         r#"context.device.platform == Platform::"macos""#,
         r#"context.device.platform != Platform::"linux""#,
@@ -122,7 +130,7 @@ fn an_application_opens_to_nothing_that_begins_no_session() {
 
     assert_eq!(
         openers(&decider, "wiki", "/"),
-        [set(&[Fastpass, Password]), set(&[Password, Totp])]
+        [Fastpass, Webauthn, Totp, Push, Email].map(|other| set(&[Password, other]))
     );
 }
 
@@ -175,6 +183,12 @@ fn the_risk_is_looked_at_where_a_policy_that_can_matter_does() {
         assert_eq!(policies.reads_risk(&docs), is_read, "{condition}");
         assert!(!policies.reads_risk(&wiki), "{condition}");
     }
+}
+
+/// The device in use and any one factor.
+fn by_device() -> Vec<BTreeSet<Proves>> {
+    let beside = [Webauthn, Password, Push, Email].map(|other| set(&[Device, other]));
+    [set(&[Fastpass])].into_iter().chain(beside).collect()
 }
 
 fn openers(decider: &Decider, app: &str, path: &str) -> Vec<BTreeSet<Proves>> {

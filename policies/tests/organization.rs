@@ -190,8 +190,9 @@ fn a_session_in_use_may_be_taken_back_over_a_line_only_if_it_has_crossed_one() {
 #[test]
 fn the_shipped_permit_to_go_on_may_be_kept_and_those_to_begin_and_to_enrol_may_not() {
     let decider = shipped();
-    let asked =
-        request(r#"{ "action": "continueSession", "session": "password", "ages": { "session": 60, "idle": 60 } }"#);
+    let asked = request(
+        r#"{ "action": "continueSession", "session": "password", "ages": { "session": 60, "idle": 60, "knowledge": 60 } }"#,
+    );
     let is_alone = |action: OrganizationAction| {
         let permit = decider.decide_organization(&action, &asked).unwrap();
         permit.is_for_this_request_alone()

@@ -143,17 +143,21 @@ fn what_is_proved_is_ordered_by_what_it_asks_of_the_person_and_fastpass_includes
 
 /// A session of bob's, just begun, in which that was proved.
 fn remedy(adds: &[Proves], session: &str) -> Remedy {
-    let session = request(&format!(
+    let request = request(&format!(
         r#"{{ "user": "bob", "session": "{session}", "app": "open" }}"#
     ));
+    let (session, now) = (request.session.unwrap(), request.now);
     Remedy {
         adds: set(adds),
         ages: policies::Ages {
-            session: Some(session.now),
-            idle: Some(session.now),
-            ..session.ages
+            session: Some(now),
+            idle: Some(now),
+            knowledge: session.knowledge.map(|_| now),
+            device: session.device.map(|_| now),
+            otp: session.otp.map(|_| now),
+            ..request.ages
         },
-        session: session.session.unwrap(),
+        session,
         device: None,
         authenticator_installed: None,
     }

@@ -362,7 +362,9 @@ impl FactorProof {
         let by_key = match self.factor {
             Factor::Fastpass if verified => Some(("userVerification", "fpt,pin")),
             Factor::Fastpass => Some(("proofOfPossession", "fpt")),
-            Factor::Password | Factor::Totp => None,
+            Factor::Push if verified => Some(("userVerification", "swk,pin")),
+            Factor::Push => Some(("proofOfPossession", "swk")),
+            Factor::Password | Factor::Totp | Factor::Webauthn | Factor::Email | Factor::Recovery => None,
         };
         let mut details = vec![
             ("factor".to_owned(), self.factor.to_string()),

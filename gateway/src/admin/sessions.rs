@@ -129,7 +129,7 @@ impl View {
 fn key_of(proof: &FactorProof) -> Option<(EnrollmentId, directory::DeviceId)> {
     match proof.basis {
         Basis::Enrollment { id, device, .. } => Some((id, device)),
-        Basis::Authenticator { .. } => None,
+        Basis::Authenticator { .. } | Basis::Mail { .. } => None,
     }
 }
 

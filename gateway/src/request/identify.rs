@@ -335,7 +335,7 @@ impl SessionInUse {
         let proved = proved.map(|(_, device)| device.id);
         let signed_in = generation.proofs.iter().filter_map(|proof| match proof.basis {
             Basis::Enrollment { device, .. } => Some(device),
-            Basis::Authenticator { .. } => None,
+            Basis::Authenticator { .. } | Basis::Mail { .. } => None,
         });
         proved.into_iter().chain(signed_in).all(|id| id == identity.device.id)
     }

@@ -26,13 +26,27 @@ pub(crate) fn facts_of_proofs(user: UserId, proofs: &[FactorProof], in_software:
         factor_count: count_kinds(proofs, in_software),
         origin: proofs.iter().find_map(|proof| match proof.basis {
             Basis::Enrollment { device, .. } => Some(device),
-            Basis::Authenticator { .. } => None,
+            Basis::Authenticator { .. } | Basis::Mail { .. } => None,
         }),
         knowledge: used(Factor::Password),
         device: used(Factor::Fastpass),
-        webauthn: None,
-        otp: used(Factor::Totp),
+        webauthn: used(Factor::Webauthn),
+        otp: one_time(proofs).map(factor_use),
     }
+}
+
+/// The one-time factor that policies see: the newest of codes and pushes, or else mail, or else a recovery code.
+fn one_time(proofs: &[FactorProof]) -> Option<&FactorProof> {
+    let rank = |proof: &FactorProof| match proof.factor {
+        Factor::Totp | Factor::Push => Some(3),
+        Factor::Email => Some(2),
+        Factor::Recovery => Some(1),
+        Factor::Password | Factor::Fastpass | Factor::Webauthn => None,
+    };
+    let ranked = proofs.iter().filter_map(|proof| Some((rank(proof)?, proof.at, proof)));
+    ranked
+        .max_by_key(|(rank, at, _)| (*rank, *at))
+        .map(|(_, _, proof)| proof)
 }
 
 /// Since when the facts of a generation hold.
@@ -51,7 +65,8 @@ pub(crate) fn ages_of_proofs(proofs: &[FactorProof], begun: Timestamp) -> Ages {
         idle: Some(begun),
         knowledge: proved(Factor::Password),
         device: proved(Factor::Fastpass),
-        otp: proved(Factor::Totp),
+        webauthn: proved(Factor::Webauthn),
+        otp: one_time(proofs).map(|proof| proof.at),
         ..Ages::default()
     }
 }
@@ -78,9 +93,15 @@ fn count_kinds(proofs: &[FactorProof], in_software: bool) -> u8 {
             let verified = properties.user_verified || properties.user_verified_in_software && in_software;
             match proof.factor {
                 Factor::Password => vec![Kind::Knowledge],
-                Factor::Totp => vec![Kind::Possession],
-                Factor::Fastpass if verified => vec![Kind::Possession, Kind::Knowledge],
-                Factor::Fastpass => vec![Kind::Possession],
+                Factor::Fastpass | Factor::Webauthn | Factor::Push if verified => {
+                    vec![Kind::Possession, Kind::Knowledge]
+                }
+                Factor::Fastpass
+                | Factor::Webauthn
+                | Factor::Push
+                | Factor::Totp
+                | Factor::Email
+                | Factor::Recovery => vec![Kind::Possession],
             }
         })
         .collect();
@@ -94,6 +115,10 @@ fn factor_use(proof: &FactorProof) -> FactorUse {
             Factor::Password => FactorMethod::Password,
             Factor::Totp => FactorMethod::Totp,
             Factor::Fastpass => FactorMethod::Fastpass,
+            Factor::Webauthn => FactorMethod::Webauthn,
+            Factor::Push => FactorMethod::Push,
+            Factor::Email => FactorMethod::Email,
+            Factor::Recovery => FactorMethod::Recovery,
         },
         phishing_resistant: properties.phishing_resistant,
         hardware_protected: properties.hardware_protected,
@@ -131,6 +156,12 @@ mod tests {
             (vec![proof(Factor::Fastpass, none), proof(Factor::Totp, none)], 1, 1),
             (vec![proof(Factor::Fastpass, none), proof(Factor::Password, none)], 2, 2),
             (vec![proof(Factor::Fastpass, software)], 1, 2),
+            (vec![proof(Factor::Webauthn, none)], 1, 1),
+            (vec![proof(Factor::Webauthn, hardware)], 2, 2),
+            (vec![proof(Factor::Push, none), proof(Factor::Email, none)], 1, 1),
+            (vec![proof(Factor::Push, software)], 1, 2),
+            (vec![proof(Factor::Password, none), proof(Factor::Email, none)], 2, 2),
+            (vec![proof(Factor::Recovery, none)], 1, 1),
             (vec![proof(Factor::Fastpass, hardware)], 2, 2),
             (
                 vec![proof(Factor::Fastpass, hardware), proof(Factor::Password, none)],
@@ -143,14 +174,44 @@ mod tests {
         }
     }
 
+    /// What is worth more is not hidden by what was proved after it; of codes and pushes the newest counts.
+    #[test]
+    fn one_one_time_factor_is_seen() {
+        let at = |factor: Factor, seconds: i64| FactorProof {
+            at: Timestamp::from_secs(seconds),
+            ..proof(factor, Properties::default())
+        };
+        for (proofs, seen) in [
+            (
+                vec![at(Factor::Totp, 1), at(Factor::Email, 2)],
+                Some(FactorMethod::Totp),
+            ),
+            (vec![at(Factor::Totp, 1), at(Factor::Push, 2)], Some(FactorMethod::Push)),
+            (vec![at(Factor::Totp, 3), at(Factor::Push, 2)], Some(FactorMethod::Totp)),
+            (
+                vec![at(Factor::Recovery, 3), at(Factor::Email, 2)],
+                Some(FactorMethod::Email),
+            ),
+            (vec![at(Factor::Recovery, 3)], Some(FactorMethod::Recovery)),
+            (vec![at(Factor::Password, 3), at(Factor::Webauthn, 3)], None),
+        ] {
+            let facts = facts_of_proofs(UserId::from_random(1), &proofs, false);
+            assert_eq!(facts.otp.map(|otp| otp.method), seen, "{proofs:?}");
+            assert_eq!(
+                ages_of_proofs(&proofs, Timestamp::from_secs(0)).otp.is_some(),
+                seen.is_some()
+            );
+        }
+    }
+
     fn proof(factor: Factor, properties: Properties) -> FactorProof {
         let basis = match factor {
-            Factor::Fastpass => Basis::Enrollment {
+            Factor::Fastpass | Factor::Push => Basis::Enrollment {
                 id: EnrollmentId::from_random(1),
                 generation: 0,
                 device: DeviceId::from_random(1),
             },
-            Factor::Password | Factor::Totp => Basis::Authenticator {
+            _ => Basis::Authenticator {
                 id: AuthenticatorId::from_random(1),
                 set: Timestamp::from_secs(1),
             },

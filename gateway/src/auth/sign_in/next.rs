@@ -256,23 +256,8 @@ pub(crate) struct Standing<'a> {
 
 /// The sessions as they would be with what the user has and could prove now.
 pub(crate) fn remedies(world: &World, view: &View, standing: &Standing<'_>) -> Vec<Remedy> {
-    let directory = &view.directory;
-    let has_password = directory.password_of(standing.user.id).is_some();
-    let has_totp = directory.totp_of(standing.user.id).is_some();
-    let mut by_knowledge = Vec::new();
-    if has_password {
-        by_knowledge.push(vec![Factor::Password]);
-    }
-    if has_totp {
-        by_knowledge.push(vec![Factor::Totp]);
-    }
-    if has_password && has_totp {
-        by_knowledge.push(vec![Factor::Password, Factor::Totp]);
-    }
-    let mut remedies: Vec<Remedy> = by_knowledge
-        .iter()
-        .map(|factors| standing.with(view, factors, None))
-        .collect();
+    let at_hand = at_hand(view, standing.user);
+    let mut remedies: Vec<Remedy> = at_hand.iter().map(|proofs| standing.with(view, proofs, None)).collect();
     for (device, enrollment) in usable_devices(view, standing.user) {
         let known = world.facts.device(&Judged::by(view), device, enrollment);
         for proves in DEVICE_WAYS {
@@ -282,11 +267,36 @@ pub(crate) fn remedies(world: &World, view: &View, standing: &Standing<'_>) -> V
             let by = Some((proves, &*known, &**enrollment));
             remedies.push(standing.with(view, &[], by));
             if proves != Proves::Device {
-                remedies.extend(by_knowledge.iter().map(|factors| standing.with(view, factors, by)));
+                remedies.extend(at_hand.iter().map(|proofs| standing.with(view, proofs, by)));
             }
         }
     }
     remedies
+}
+
+/// Something that somebody could prove, and the proof that would be.
+#[derive(Clone)]
+struct Supposed {
+    proves: Proves,
+    proof: FactorProof,
+}
+
+/// What the user has to prove who they are with, apart from the device in use: each by itself, or beside the password.
+fn at_hand(view: &View, user: &User) -> Vec<Vec<Supposed>> {
+    let (directory, now) = (&view.directory, view.now);
+    let password = directory
+        .password_of(user.id)
+        .map(|_| supposed(Proves::Password, Factor::Password, now));
+    let others: Vec<Supposed> = directory
+        .totp_of(user.id)
+        .map(|_| supposed(Proves::Totp, Factor::Totp, now))
+        .into_iter()
+        .collect();
+    let alone = password.iter().chain(&others).map(|one| vec![one.clone()]);
+    let beside_password = password
+        .iter()
+        .flat_map(|password| others.iter().map(|other| vec![password.clone(), other.clone()]));
+    alone.chain(beside_password).collect()
 }
 
 /// The devices that can sign for this user now; a few are enough to know what would do.
@@ -310,18 +320,14 @@ impl Standing<'_> {
     fn with(
         &self,
         view: &View,
-        factors: &[Factor],
+        supposed: &[Supposed],
         by: Option<(Proves, &crate::request::KnownDevice, &Enrollment)>,
     ) -> Remedy {
         let mut proofs = self.proofs.to_vec();
         let mut adds = BTreeSet::new();
-        for factor in factors {
-            proofs = with(&proofs, supposed(*factor, view.now));
-            adds.insert(match factor {
-                Factor::Password => Proves::Password,
-                Factor::Totp => Proves::Totp,
-                Factor::Fastpass => Proves::Fastpass,
-            });
+        for Supposed { proves, proof } in supposed {
+            proofs = with(&proofs, proof.clone());
+            adds.insert(*proves);
         }
         let mut ages = ages_of_proofs(&proofs, self.begun);
         let mut device = None;
@@ -359,8 +365,8 @@ impl Standing<'_> {
     }
 }
 
-fn supposed(factor: Factor, at: Timestamp) -> FactorProof {
-    FactorProof {
+fn supposed(proves: Proves, factor: Factor, at: Timestamp) -> Supposed {
+    let proof = FactorProof {
         factor,
         at,
         basis: Basis::Authenticator {
@@ -371,7 +377,8 @@ fn supposed(factor: Factor, at: Timestamp) -> FactorProof {
             user_presence: true,
             ..Properties::default()
         },
-    }
+    };
+    Supposed { proves, proof }
 }
 
 fn supposed_signature(

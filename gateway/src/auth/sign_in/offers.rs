@@ -98,7 +98,14 @@ const fn confirmation(proves: Proves) -> Option<Confirmation> {
         Proves::Device | Proves::Fastpass => Some(Confirmation::Silent),
         Proves::FastpassApproved => Some(Confirmation::Approved),
         Proves::FastpassVerified => Some(Confirmation::Verified),
-        Proves::Password | Proves::Totp => None,
+        Proves::Password
+        | Proves::Totp
+        | Proves::Webauthn
+        | Proves::WebauthnVerified
+        | Proves::Push
+        | Proves::PushVerified
+        | Proves::Email
+        | Proves::Recovery => None,
     }
 }
 
@@ -228,6 +235,13 @@ fn offers<'a>(visitor: &Visitor, links: &'a Links, ways: &[BTreeSet<Proves>]) ->
                 hint: texts.totp_hint,
                 href: &links.totp,
             },
+            // No page asks for these.
+            Proves::Webauthn
+            | Proves::WebauthnVerified
+            | Proves::Push
+            | Proves::PushVerified
+            | Proves::Email
+            | Proves::Recovery => return None,
         };
         offered.insert(offer.id).then_some(offer)
     });
