@@ -280,6 +280,17 @@ impl Session {
         self.state == SessionState::Live
     }
 
+    /// The same without the room that its lists have to grow: many sessions are kept for long and change seldom.
+    #[must_use]
+    pub fn shrunk(mut self) -> Self {
+        self.generations.shrink_to_fit();
+        for generation in &mut self.generations {
+            generation.proofs.shrink_to_fit();
+        }
+        self.cookies.shrink_to_fit();
+        self
+    }
+
     /// Why it counts no longer in this directory, or nothing where it does.
     pub fn end(&self, directory: &Snapshot) -> Option<SessionEnd> {
         if let SessionState::Ended { cause, .. } = self.state {

@@ -13,7 +13,8 @@ use crate::{Age, Ages};
 pub struct CacheLimits {
     /// Decisions.
     pub decisions: usize,
-    /// Sets of entities, one for each user, device and session seen together.
+    /// Sets of entities, one for each user, device and session seen together. They are large, and asked for again while
+    /// somebody signs in or where a decision may not be remembered.
     pub people: usize,
 }
 
@@ -21,7 +22,7 @@ impl Default for CacheLimits {
     fn default() -> Self {
         Self {
             decisions: 200_000,
-            people: 50_000,
+            people: 4_000,
         }
     }
 }

@@ -341,6 +341,33 @@ fn a_session_ends_with_the_device_that_made_it() {
     assert_eq!(of_tablet.get(&url).status, 200, "control");
 }
 
+/// D-10: a device that was shut out opens nothing, and the page whose challenge it answered says so. Control: the same
+/// device before.
+#[test]
+fn who_signs_in_with_a_device_that_was_shut_out_is_told_so() {
+    let demo = DEMO.demo();
+    let device = demo.user_with_device("d10-told");
+    let url = demo.url("wiki", "/d10-told");
+    assert_eq!(Visitor::new(&demo).fastpass(&url, &device).status, 200, "control");
+    let mut visitor = Visitor::new(&demo);
+    let page = visitor.open(&url);
+    demo.command(&["device", "deactivate", device.enrolled["device"].as_str().unwrap()]);
+
+    let challenge = visitor.challenge(&page, json!({ "verify": false }));
+    let answer = device.answer(&demo, &challenge.claims);
+    let given = device.give(&demo, &challenge.claims, &answer);
+    let told = visitor.finish(&challenge);
+
+    assert_ne!(given.status, 200, "{}", given.text());
+    assert_eq!(
+        (told.status, told.code().as_str()),
+        (403, "device-shut-out"),
+        "{}",
+        told.text()
+    );
+    assert_eq!(told.json()["title"], "This device was shut out");
+}
+
 /// What a script on an application's page gets.
 fn script(visitor: &mut Visitor<'_>, url: &str) -> Page {
     visitor.ask("GET", url, Initiator::Script, &[], "")

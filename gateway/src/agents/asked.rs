@@ -77,6 +77,8 @@ pub(crate) enum Answer {
     Denied,
     /// Nobody answered, or nobody could be verified.
     Unavailable,
+    /// It signed, but it was shut out, or the account on it was.
+    ShutOut,
 }
 
 /// Proof that a device signed for a page, in time, by a key that counted.

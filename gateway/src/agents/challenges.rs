@@ -98,6 +98,10 @@ pub(super) async fn answer(
     }
     if let Err(refusal) = check(&directory, enrollment) {
         taking.fail("the device or the account is not active").await;
+        // The page may say so: whoever sees it has the device.
+        if let Some(Purpose::SignIn(wanted)) = world.challenges.begin_answer(attempt).map(|pending| pending.purpose) {
+            world.challenges.keep(attempt, wanted, Answer::ShutOut);
+        }
         return Err(ApiError::Refused(refusal));
     }
     let pending = world.challenges.begin_answer(attempt);

@@ -16,7 +16,7 @@ use axum::routing::{get, post};
 use axum::{Extension, Json, Router};
 use http::header;
 
-use crate::pages::{Message, content_security_policy};
+use crate::pages::{Link, Message, content_security_policy};
 use crate::request::Arrived;
 use crate::world::World;
 
@@ -46,11 +46,13 @@ async fn jwks(State(world): State<Arc<World>>) -> Response {
 }
 
 async fn not_found(Extension(arrived): Extension<Arc<Arrived>>) -> Response {
-    let page = page(&Message::new(
-        "There is nothing here",
-        "This address leads nowhere.",
-        &arrived.id,
-    ));
+    let page = page(&Message {
+        link: Some(Link {
+            href: "/",
+            text: "Go to your page",
+        }),
+        ..Message::new("There is nothing here", "This address leads nowhere.", &arrived.id)
+    });
     (http::StatusCode::NOT_FOUND, page).into_response()
 }
 

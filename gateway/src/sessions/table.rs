@@ -155,7 +155,7 @@ impl SessionTable {
         }
         records.index(&session);
         let (id, cookies, live) = (session.id, session.cookies.clone(), session.is_live());
-        let session = Arc::new(session);
+        let session = Arc::new(session.shrunk());
         let entry = match before {
             Some(entry) => {
                 entry.session.store(session);

@@ -19,16 +19,15 @@ pub(super) async fn append(pool: &SqlitePool, batch: &[Transaction]) -> Result<(
             let update = update.bind(der.as_slice()).bind(fingerprint.to_string());
             update.execute(&mut *sql).await.map_err(unavailable)?;
         }
-        sessions::write(&mut sql, transaction).await.map_err(unavailable)?;
         if !transaction.writes.is_empty() {
             write_change(&mut sql, transaction).await?;
         }
-        for event in &transaction.events {
-            system_log::write(&mut sql, event)
-                .await
-                .map_err(AppendError::Unavailable)?;
-        }
     }
+    sessions::write(&mut sql, batch).await.map_err(unavailable)?;
+    let events: Vec<_> = batch.iter().flat_map(|transaction| &transaction.events).collect();
+    system_log::write(&mut sql, &events)
+        .await
+        .map_err(AppendError::Unavailable)?;
     sql.commit().await.map_err(unavailable)
 }
 

@@ -1,6 +1,7 @@
-//! How are sessions kept? One row each, written with the transaction that changes them.
+//! How are sessions kept? One row each, written with the batch that changes them.
 
 use directory::{LoadError, Place, Session, SessionId, StoredPlace, StoredSessions, Timestamp, Transaction};
+use serde::Serialize;
 use sqlx::{SqliteConnection, SqlitePool};
 
 use super::sqlite::cause;
@@ -35,51 +36,57 @@ pub(super) async fn load(pool: &SqlitePool) -> Result<StoredSessions, LoadError>
     })
 }
 
-/// Writes the sessions of a transaction; one that begins also says from where.
-pub(super) async fn write(sql: &mut SqliteConnection, transaction: &Transaction) -> Result<(), sqlx::Error> {
-    for session in &transaction.sessions {
-        let upsert = r#"INSERT INTO "sessions" (id, seen, body) VALUES (?, ?, ?)
-            ON CONFLICT (id) DO UPDATE SET body = excluded.body"#;
-        let body = serde_json::to_string(session).map_err(|error| sqlx::Error::Encode(error.into()))?;
-        sqlx::query(upsert)
-            .bind(session.id.as_str())
-            .bind(transaction.at.millis())
-            .bind(body)
-            .execute(&mut *sql)
-            .await?;
-        if session.created == transaction.at && session.is_live() {
-            write_places(sql, session, transaction.at).await?;
+/// Writes the sessions of a batch; those that begin also say from where. All rows go in one statement: SQLite answers each
+/// from a thread of its own.
+pub(super) async fn write(sql: &mut SqliteConnection, batch: &[Transaction]) -> Result<(), sqlx::Error> {
+    let (mut rows, mut places) = (Vec::new(), Vec::new());
+    for transaction in batch {
+        let at = transaction.at.millis();
+        for session in &transaction.sessions {
+            let body = serde_json::to_string(session).map_err(|error| sqlx::Error::Encode(error.into()))?;
+            rows.push((session.id.as_str(), at, body));
+            if session.created == transaction.at && session.is_live() {
+                let known_from = session.place_known_from().millis();
+                let of_client = Place::of(&session.client).into_iter();
+                places.extend(of_client.map(|Place(place)| (session.user.as_str(), place, at, known_from)));
+            }
         }
     }
-    Ok(())
+    let upsert = r#"INSERT INTO "sessions" (id, seen, body)
+        SELECT value ->> 0, value ->> 1, value ->> 2 FROM json_each(?) WHERE true
+        ON CONFLICT (id) DO UPDATE SET body = excluded.body"#;
+    write_rows(sql, upsert, &rows).await?;
+    let upsert = r#"INSERT INTO "places" (user, place, at, known_from)
+        SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3 FROM json_each(?) WHERE true
+        ON CONFLICT (user, place) DO UPDATE
+        SET at = excluded.at, known_from = MIN(known_from, excluded.known_from)"#;
+    write_rows(sql, upsert, &places).await
 }
 
-async fn write_places(sql: &mut SqliteConnection, session: &Session, at: Timestamp) -> Result<(), sqlx::Error> {
-    for Place(place) in Place::of(&session.client) {
-        let upsert = r#"INSERT INTO "places" (user, place, at, known_from) VALUES (?, ?, ?, ?)
-            ON CONFLICT (user, place) DO UPDATE
-            SET at = excluded.at, known_from = MIN(known_from, excluded.known_from)"#;
-        sqlx::query(upsert)
-            .bind(session.user.as_str())
-            .bind(place)
-            .bind(at.millis())
-            .bind(session.place_known_from().millis())
-            .execute(&mut *sql)
-            .await?;
+/// Writes rows, which the statement takes as a JSON array, if there are any.
+async fn write_rows<T: Serialize>(
+    sql: &mut SqliteConnection,
+    statement: &'static str,
+    rows: &[T],
+) -> Result<(), sqlx::Error> {
+    if rows.is_empty() {
+        return Ok(());
     }
+    let rows = serde_json::to_string(rows).map_err(|error| sqlx::Error::Encode(error.into()))?;
+    sqlx::query(statement).bind(rows).execute(sql).await?;
     Ok(())
 }
 
 /// Writes down when sessions were used last.
 pub(super) async fn write_seen(pool: &SqlitePool, seen: &[(SessionId, Timestamp)]) -> Result<(), sqlx::Error> {
+    let rows: Vec<_> = seen
+        .iter()
+        .map(|(session, at)| (session.as_str(), at.millis()))
+        .collect();
+    let update = r#"UPDATE "sessions" SET seen = used.value ->> 1
+        FROM json_each(?) AS used WHERE "sessions".id = used.value ->> 0"#;
     let mut sql = pool.begin_with("BEGIN IMMEDIATE").await?;
-    for (session, at) in seen {
-        sqlx::query(r#"UPDATE "sessions" SET seen = ? WHERE id = ?"#)
-            .bind(at.millis())
-            .bind(session.as_str())
-            .execute(&mut *sql)
-            .await?;
-    }
+    write_rows(&mut sql, update, &rows).await?;
     sql.commit().await
 }
 

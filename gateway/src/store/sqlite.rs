@@ -144,6 +144,7 @@ fn options(path: &Path) -> SqliteConnectOptions {
         .journal_mode(SqliteJournalMode::Wal)
         .synchronous(SqliteSynchronous::Full)
         .foreign_keys(true)
+        .pragma("wal_autocheckpoint", CHECKPOINT_PAGES)
         .busy_timeout(PATIENCE)
         .disable_statement_logging()
 }
@@ -203,7 +204,11 @@ const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0001_directory.sql"),
     include_str!("migrations/0002_authenticators.sql"),
     include_str!("migrations/0003_sessions.sql"),
+    include_str!("migrations/0004_log_pages.sql"),
 ];
 /// How long a statement waits for another process's.
 const PATIENCE: Duration = Duration::from_secs(5);
 const READERS: u32 = 3;
+/// How long the write-ahead log grows before it is worked into the file, in pages of 4 KiB: what changes often is then
+/// written there once for many times.
+const CHECKPOINT_PAGES: &str = "8192";

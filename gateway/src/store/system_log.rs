@@ -1,33 +1,49 @@
 //! What does the System Log say? Written with the changes it speaks of, read by whoever may.
 
+use std::collections::BTreeSet;
+
 use directory::{Cause, Event, EventQuery, Order, Outcome, QueryError};
 use sqlx::{QueryBuilder, Sqlite, SqliteConnection, SqlitePool};
 
 use super::sqlite::cause;
 
-/// Writes one event and whom it concerns.
-pub(super) async fn write(sql: &mut SqliteConnection, event: &Event) -> Result<(), Cause> {
+/// Writes events and whom they concern, each with the next number. All rows go in one statement for each table: SQLite
+/// answers each from a thread of its own.
+pub(super) async fn write(sql: &mut SqliteConnection, events: &[&Event]) -> Result<(), Cause> {
+    if events.is_empty() {
+        return Ok(());
+    }
+    let last = r#"SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = 'system_log'"#;
+    let last: i64 = sqlx::query_scalar(last).fetch_one(&mut *sql).await?;
+    let (mut rows, mut targets) = (Vec::new(), BTreeSet::new());
+    for (seq, event) in (last.saturating_add(1)..).zip(events) {
+        rows.push((
+            seq,
+            &event.id,
+            event.published.millis(),
+            event.event_type.as_str(),
+            if event.succeeded() { "SUCCESS" } else { "FAILURE" },
+            &event.actor.id,
+            event.transaction.as_str(),
+            words(event),
+            serde_json::to_string(event)?,
+        ));
+        targets.extend(event.targets.iter().map(|target| (target.id.as_str(), seq)));
+    }
     let insert = r#"INSERT INTO "system_log"
-        (id, published, event_type, outcome, actor_id, transaction_id, words, body) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"#;
-    let done = sqlx::query(insert)
-        .bind(&event.id)
-        .bind(event.published.millis())
-        .bind(event.event_type.as_str())
-        .bind(if event.succeeded() { "SUCCESS" } else { "FAILURE" })
-        .bind(&event.actor.id)
-        .bind(event.transaction.as_str())
-        .bind(words(event))
-        .bind(serde_json::to_string(event)?)
+        (seq, id, published, event_type, outcome, actor_id, transaction_id, words, body)
+        SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5, value ->> 6, value ->> 7,
+        value ->> 8 FROM json_each(?)"#;
+    sqlx::query(insert)
+        .bind(serde_json::to_string(&rows)?)
         .execute(&mut *sql)
         .await?;
-    for target in &event.targets {
-        let insert = r#"INSERT OR IGNORE INTO "system_log_targets" (target_id, seq) VALUES (?, ?)"#;
-        sqlx::query(insert)
-            .bind(&target.id)
-            .bind(done.last_insert_rowid())
-            .execute(&mut *sql)
-            .await?;
-    }
+    let insert = r#"INSERT INTO "system_log_targets" (target_id, seq)
+        SELECT value ->> 0, value ->> 1 FROM json_each(?)"#;
+    sqlx::query(insert)
+        .bind(serde_json::to_string(&targets)?)
+        .execute(&mut *sql)
+        .await?;
     Ok(())
 }
 
@@ -80,7 +96,9 @@ fn select(query: &EventQuery, after: Option<i64>) -> QueryBuilder<Sqlite> {
         select.push(" AND actor_id = ").push_bind(actor.clone());
     }
     if let Some(transaction) = query.transaction {
-        select.push(" AND transaction_id = ").push_bind(transaction.to_string());
+        // The ids of its events are its own and a number: between these two lies nothing else.
+        select.push(" AND id > ").push_bind(format!("{transaction}-"));
+        select.push(" AND id < ").push_bind(format!("{transaction}."));
     }
     if let Some(target) = &query.target {
         let of_target = r#" AND seq IN (SELECT seq FROM "system_log_targets" WHERE target_id = "#;

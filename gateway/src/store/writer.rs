@@ -125,7 +125,8 @@ impl<S: Store> Writer<S> {
         sessions: &Overlay<'_>,
         submission: &mut Submission,
     ) -> (Transaction, Result<Accepted, SubmitError>) {
-        let (at, id) = ((self.now)(), TransactionId::from_random(rand::random()));
+        let at = (self.now)();
+        let id = TransactionId::timed(at, rand::random());
         let actor = &submission.actor;
         let empty = Transaction {
             id,

@@ -121,6 +121,15 @@ pub(super) async fn finish(mut visitor: Visitor, Json(finish): Json<Finish>) -> 
                 texts.timed_out_text,
             );
         }
+        Some(Answer::ShutOut) => {
+            let texts = &visitor.shell().texts.notices;
+            return problem(
+                StatusCode::FORBIDDEN,
+                "device-shut-out",
+                texts.device_shut_out_title,
+                texts.device_shut_out_text,
+            );
+        }
         None => {
             let (title, text) = (texts.not_taken_title, texts.not_taken_text);
             return problem(StatusCode::CONFLICT, "not-answered", title, text);

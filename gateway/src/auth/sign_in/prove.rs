@@ -105,7 +105,7 @@ async fn begin(
 ) -> Result<(SessionId, CookieSecret), ApiError> {
     let cookie = CookieSecret::random();
     let new = NewSession {
-        id: SessionId::from_random(rand::random()),
+        id: SessionId::timed(visitor.view.now, rand::random()),
         user: user.id,
         client: visitor.client(),
         proofs: grounds.proofs.to_vec(),
