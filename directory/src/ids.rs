@@ -160,7 +160,7 @@ mod tests {
         let late = at(1_795_000_000_001, 0);
 
         assert!(early < late);
-        assert_ne!(late, at(1_795_000_000_001, 1));
+        assert_ne!(late, at(1_795_000_000_001, u128::MAX));
         assert_eq!(late.to_string().parse::<TransactionId>(), Ok(late));
         assert!(at(-1, 7) < early && late < at(i64::MAX / 100_000, 0));
     }
