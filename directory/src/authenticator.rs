@@ -47,6 +47,14 @@ pub enum AuthenticatorKind {
 pub struct Protected(String);
 
 impl AuthenticatorKind {
+    /// Whether a sign-in can begin with it; a code only stands beside another factor.
+    pub const fn begins_a_session(&self) -> bool {
+        match self {
+            Self::Password { .. } => true,
+            Self::Totp { .. } => false,
+        }
+    }
+
     /// What it is called everywhere: `password`, `totp`.
     pub const fn as_str(&self) -> &'static str {
         match self {

@@ -81,6 +81,15 @@ pub enum Command {
         step: u64,
     },
     RemoveAuthenticator(AuthenticatorId),
+    /// The user's own wish, refused where they could not sign in any more.
+    GiveUpAuthenticator(AuthenticatorId),
+    /// The user's own wish, refused where they could not sign in any more.
+    GiveUpEnrollment(EnrollmentId),
+    ReleaseUser {
+        user: UserId,
+        ends: Timestamp,
+    },
+    UseRelease(UserId),
     RecordFailure(Failure),
     FoundOrganization(OrganizationId),
     UpdateFastPass(FastPassUpdate),
@@ -377,7 +386,10 @@ impl Command {
             Self::SetPassword { .. } | Self::RehashPassword { .. } => EventType::PasswordSet,
             Self::SetTotp { .. } => EventType::FactorActivate,
             Self::UseTotp { .. } | Self::RecordFailure(_) => EventType::Authenticate,
-            Self::RemoveAuthenticator(_) => EventType::FactorDeactivate,
+            Self::RemoveAuthenticator(_) | Self::GiveUpAuthenticator(_) => EventType::FactorDeactivate,
+            Self::GiveUpEnrollment(_) => EventType::DeviceUserRemove,
+            Self::ReleaseUser { .. } => EventType::ReleaseCreate,
+            Self::UseRelease(_) => EventType::ReleaseUse,
             Self::FoundOrganization(_) => EventType::OrganizationCreate,
             Self::UpdateFastPass(_) => EventType::SettingsUpdate,
             Self::IssueManagement { .. } => EventType::CertificateIssue,

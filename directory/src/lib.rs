@@ -51,14 +51,14 @@ pub use session::{
     Session, SessionCommand, SessionCookie, SessionEnd, SessionPlan, SessionState,
 };
 pub use settings::{FastPassSettings, KeyProtection, NumberChallenge, Settings, UserVerification};
-pub use snapshot::Snapshot;
+pub use snapshot::{Snapshot, WayIn};
 pub use store::{
     AppendError, Cause, EventQuery, LoadError, Order, Place, QueryError, Store, StoredPlace, StoredSessions,
     Transaction, Write,
 };
 pub use timestamp::{BadTimestamp, Timestamp};
 pub use token::{ApiToken, EnrollmentToken, Factor, Scope, SecretHash, TokenOrigin};
-pub use user::{Group, User, UserStatus};
+pub use user::{Group, Release, User, UserStatus};
 pub use words::BadWord;
 
 /// Counts the batches of changes ever made; every change makes a new one.

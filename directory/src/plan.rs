@@ -8,6 +8,7 @@ mod enroll;
 mod groups;
 mod management;
 mod refusal;
+mod releases;
 mod reports;
 mod targets;
 mod tokens;
@@ -102,6 +103,10 @@ impl Draft<'_> {
             Command::SetTotp { user, id, secret } => self.set_totp(*user, *id, secret),
             Command::UseTotp { authenticator, step } => self.use_totp(*authenticator, *step),
             Command::RemoveAuthenticator(authenticator) => self.remove_authenticator(*authenticator),
+            Command::GiveUpAuthenticator(authenticator) => self.give_up_authenticator(*authenticator),
+            Command::GiveUpEnrollment(enrollment) => self.give_up_enrollment(*enrollment),
+            Command::ReleaseUser { user, ends } => self.release_user(*user, *ends),
+            Command::UseRelease(user) => self.use_release(*user),
             Command::RecordFailure(failure) => Err(Refusal::NotAuthenticated {
                 factor: failure.factor,
                 reason: failure.reason,

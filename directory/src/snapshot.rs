@@ -3,6 +3,8 @@
 mod apply;
 mod authenticators;
 
+pub use authenticators::WayIn;
+
 use std::collections::BTreeSet;
 use std::sync::Arc;
 

@@ -27,12 +27,29 @@ pub struct User {
     pub groups: BTreeSet<GroupId>,
     /// Directory attributes for policies: `principal.getTag("costCenter")`.
     pub tags: BTreeMap<String, BTreeSet<String>>,
+    /// An administrator lets the person set up one factor although they can prove nothing as strong.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub release: Option<Release>,
     /// When the record was made.
     pub created: Timestamp,
     /// When the record last changed.
     pub updated: Timestamp,
     /// The revision in which the record last changed.
     pub version: Revision,
+}
+
+/// Lets a user set up one factor, once, for a while, after signing in with whatever is left to them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Release {
+    /// From when on it counts no longer.
+    pub ends: Timestamp,
+}
+
+impl User {
+    /// The release that counts now.
+    pub fn released(&self, now: Timestamp) -> Option<Release> {
+        self.release.filter(|release| now < release.ends)
+    }
 }
 
 /// Whether a user may do anything at all.

@@ -232,6 +232,8 @@ fn code_of(refusal: &Refusal) -> Code {
         | Refusal::HardwareRequired
         | Refusal::HardwareUnproved
         | Refusal::OtherKey
+        | Refusal::LastFactor
+        | Refusal::NotReleased
         | Refusal::Invalid { .. } => Code::Validation,
         Refusal::TokenUnknown
         | Refusal::TokenUsed

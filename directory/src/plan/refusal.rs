@@ -88,6 +88,12 @@ pub enum Refusal {
     /// The code was used already.
     #[error("the code was used already")]
     CodeUsed,
+    /// Without it the user could not sign in any more.
+    #[error("it is the last thing that the user can sign in with")]
+    LastFactor,
+    /// No administrator released the user, or it is over, or was used.
+    #[error("the user is not released to set up a factor")]
+    NotReleased,
     /// A factor was not proved; nothing but this line comes of it.
     #[error("{factor}: {reason}")]
     NotAuthenticated {

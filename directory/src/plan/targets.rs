@@ -16,7 +16,9 @@ pub(super) fn of_command(snapshot: &Snapshot, command: &Command) -> Vec<Target> 
         | Command::DeactivateUser(user)
         | Command::SuspendUser(user)
         | Command::UnsuspendUser(user)
-        | Command::DeleteUser(user) => vec![user_target(snapshot, *user)],
+        | Command::DeleteUser(user)
+        | Command::ReleaseUser { user, .. }
+        | Command::UseRelease(user) => vec![user_target(snapshot, *user)],
         Command::CreateGroup(new) => vec![new.into()],
         Command::UpdateGroup { group, .. } | Command::DeleteGroup(group) => vec![group_target(snapshot, *group)],
         Command::AddMember { group, user } | Command::RemoveMember { group, user } => {
@@ -35,7 +37,7 @@ pub(super) fn of_command(snapshot: &Snapshot, command: &Command) -> Vec<Target> 
         Command::ReportDevice(report) => vec![device_target(snapshot, report.device)],
         Command::CreateEnrollmentToken(new) => vec![new.into(), user_target(snapshot, new.user)],
         Command::Enroll(enroll) => of_enroll(snapshot, enroll),
-        Command::EndEnrollment(id) => enrollment_targets(snapshot, *id),
+        Command::EndEnrollment(id) | Command::GiveUpEnrollment(id) => enrollment_targets(snapshot, *id),
         Command::TakeAnswer(answer) => enrollment_targets(snapshot, answer.enrollment),
         Command::IssueManagement { device, certificate } => {
             vec![Target::from(certificate), device_target(snapshot, *device)]
@@ -45,7 +47,8 @@ pub(super) fn of_command(snapshot: &Snapshot, command: &Command) -> Vec<Target> 
         Command::SetPassword { user, .. } | Command::SetTotp { user, .. } => vec![user_target(snapshot, *user)],
         Command::UseTotp { authenticator, .. }
         | Command::RehashPassword { authenticator, .. }
-        | Command::RemoveAuthenticator(authenticator) => authenticator_targets(snapshot, *authenticator),
+        | Command::RemoveAuthenticator(authenticator)
+        | Command::GiveUpAuthenticator(authenticator) => authenticator_targets(snapshot, *authenticator),
         Command::RecordFailure(failure) => match (failure.enrollment, failure.user) {
             (Some(enrollment), _) => enrollment_targets(snapshot, enrollment),
             (None, user) => user.map(|user| user_target(snapshot, user)).into_iter().collect(),

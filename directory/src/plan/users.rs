@@ -20,6 +20,7 @@ impl<'a> Draft<'a> {
             status: UserStatus::Active,
             groups: Default::default(),
             tags: new.tags.clone(),
+            release: None,
             created: self.now,
             updated: self.now,
             version: self.snapshot.revision(),

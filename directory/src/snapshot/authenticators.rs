@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use crate::{
-    Authenticator, AuthenticatorId, AuthenticatorKind, Device, DeviceId, DeviceState, Enrollment, EnrollmentState,
-    FastPassSettings, Fingerprint, HardwareId, Instance, InstanceId, KeyThumbprint, ManagementCertificate,
-    ManagementState, Settings, Snapshot, UserId,
+    Authenticator, AuthenticatorId, AuthenticatorKind, Device, DeviceId, DeviceState, Enrollment, EnrollmentId,
+    EnrollmentState, FastPassSettings, Fingerprint, HardwareId, Instance, InstanceId, KeyThumbprint,
+    ManagementCertificate, ManagementState, Method, Settings, Snapshot, UserId,
 };
 
 /// What devices are known by.
@@ -61,8 +61,38 @@ impl Snapshot {
     }
 }
 
+/// Something that a user can begin to sign in with. A code only stands beside another factor.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum WayIn {
+    /// A password, a security key.
+    Authenticator(AuthenticatorId),
+    /// FastPass by an account on an active device.
+    Enrollment(EnrollmentId),
+}
+
 /// What users prove who they are with.
 impl Snapshot {
+    /// What this user can begin to sign in with now.
+    pub fn ways_in(&self, user: UserId) -> impl Iterator<Item = WayIn> {
+        let fastpass = self.fastpass().enabled;
+        let by_authenticator = self
+            .authenticators_of_user(user)
+            .filter(|known| known.kind.begins_a_session())
+            .map(|known| WayIn::Authenticator(known.id));
+        let by_device = self
+            .enrollments_of_user(user)
+            .filter(move |known| fastpass && self.signs_in(known))
+            .map(|known| WayIn::Enrollment(known.id));
+        by_authenticator.chain(by_device)
+    }
+
+    fn signs_in(&self, enrollment: &Enrollment) -> bool {
+        let device = self.device(enrollment.device);
+        enrollment.state == EnrollmentState::Active
+            && enrollment.methods.contains(&Method::SignedNonce)
+            && device.is_some_and(|device| device.state == DeviceState::Active)
+    }
+
     /// The authenticator with this id.
     pub fn authenticator(&self, id: AuthenticatorId) -> Option<&Arc<Authenticator>> {
         self.authenticators.get(&id)

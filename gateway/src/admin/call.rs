@@ -154,6 +154,10 @@ const fn scope_of(command: &Command) -> Scope {
         | Command::SetTotp { .. }
         | Command::UseTotp { .. }
         | Command::RemoveAuthenticator(_)
+        | Command::GiveUpAuthenticator(_)
+        | Command::GiveUpEnrollment(_)
+        | Command::ReleaseUser { .. }
+        | Command::UseRelease(_)
         | Command::RecordFailure(_) => Scope::UsersManage,
         Command::CreateGroup(_)
         | Command::UpdateGroup { .. }

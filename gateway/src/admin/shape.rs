@@ -133,6 +133,7 @@ impl View {
             "profile": profile,
             "groups": self.group_names(&user.groups),
             "tags": user.tags,
+            "releaseEnds": user.released(self.now).map(|release| time(release.ends)),
         })
     }
 

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::extract::Path;
 use axum::response::Response;
@@ -10,13 +11,13 @@ use axum::{Json, Router};
 use directory::{Command, NewUser, Scope, User, UserId, UserUpdate};
 use http::StatusCode;
 use serde::Deserialize;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::body::{Object, Parameters};
 use super::call::Call;
 use super::page::{self, Listing};
 use super::search::{self, Term};
-use super::shape::user_status;
+use super::shape::{time, user_status};
 use crate::api_error::ApiError;
 use crate::world::World;
 
@@ -27,6 +28,7 @@ pub(super) fn routes() -> Router<Arc<World>> {
         .route("/api/v1/users/{name}", get(show).post(update).delete(delete))
         .route("/api/v1/users/{name}/devices", get(devices))
         .route("/api/v1/users/{name}/groups", get(groups))
+        .route("/api/v1/users/{name}/lifecycle/release", post(release))
         .route("/api/v1/users/{name}/lifecycle/{verb}", post(lifecycle))
 }
 
@@ -172,6 +174,33 @@ async fn lifecycle(call: Call, Path((name, verb)): Path<(String, String)>) -> Re
     Ok(StatusCode::NO_CONTENT)
 }
 
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Release {
+    /// Seconds.
+    lifetime: Option<u64>,
+}
+
+/// Lets a user who can prove nothing strong any more set up one factor, once, for a while.
+async fn release(
+    call: Call,
+    Path(name): Path<String>,
+    Object(Release { lifetime }): Object<Release>,
+) -> Result<Json<Value>, ApiError> {
+    let view = call.read(Scope::UsersManage)?;
+    let user = view.find_user(&name)?;
+    let lifetime = lifetime.map_or(USUAL_RELEASE, Duration::from_secs);
+    if lifetime.is_zero() || lifetime > LONGEST_RELEASE {
+        return Err(ApiError::invalid(
+            "lifetime",
+            "expected seconds, from 1 to 604800 (7 days)",
+        ));
+    }
+    let (id, login, ends) = (user.id, user.login.clone(), view.now.plus(lifetime));
+    call.submit(Command::ReleaseUser { user: id, ends }).await?;
+    Ok(Json(json!({ "user": login, "ends": time(ends) })))
+}
+
 async fn devices(call: Call, Path(name): Path<String>) -> Result<Json<Vec<Value>>, ApiError> {
     let view = call.read(Scope::DevicesRead)?;
     let user = view.find_user(&name)?;
@@ -223,6 +252,10 @@ fn begins_with(user: &User, beginning: &str) -> bool {
     let names = [&user.login, &user.email, &user.first_name, &user.last_name];
     names.into_iter().any(|name| name.to_lowercase().starts_with(beginning))
 }
+
+/// How long a release can be used where nobody says otherwise, and at most.
+const USUAL_RELEASE: Duration = Duration::from_hours(24);
+const LONGEST_RELEASE: Duration = Duration::from_hours(7 * 24);
 
 /// What a user is where nobody says otherwise.
 const USUAL_TYPE: &str = "employee";

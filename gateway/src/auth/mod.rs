@@ -2,6 +2,7 @@
 
 mod application_host;
 mod enroll;
+pub(crate) mod manage;
 mod renewal;
 mod revocation;
 mod sign_in;

@@ -70,6 +70,14 @@ pub(super) enum UserCommand {
         /// Login or id
         user: String,
     },
+    /// Let a user who can prove nothing strong any more set up one factor, once
+    Release {
+        /// Login or id
+        user: String,
+        /// How long, such as 8h; a day otherwise, 7 days at most
+        #[arg(long, value_parser = times::duration)]
+        lifetime: Option<Duration>,
+    },
     /// End all sessions of a user
     SignOut {
         /// Login or id
@@ -156,6 +164,7 @@ impl UserCommand {
                 client.output.done(&format!("user {user}: deleted"));
                 Ok(())
             }
+            Self::Release { user, lifetime } => release(&client, &user, lifetime).await,
             Self::SignOut { user } => sessions::sign_out(&client, &user).await,
             Self::Password(new) => factors::set_password(&client, &new).await,
             Self::Totp { user } => factors::give_totp(&client, &user).await,
@@ -206,6 +215,14 @@ async fn lifecycle(client: &Client, user: &str, verb: &str, done: &str) -> Resul
     Ok(())
 }
 
+async fn release(client: &Client, user: &str, lifetime: Option<Duration>) -> Result<(), CliError> {
+    let body = lifetime.map_or_else(|| json!({}), |lifetime| json!({ "lifetime": lifetime.as_secs() }));
+    let path = ["users", user, "lifecycle", "release"];
+    let released = client.send(Method::POST, &path, Some(&body)).await?;
+    client.output.one(&RELEASE, &released);
+    Ok(())
+}
+
 async fn enrollment_token(
     client: &Client,
     user: &str,
@@ -244,7 +261,9 @@ const LIST: [Column; 5] = [
     ("GROUPS", "/groups"),
 ];
 
-const SHOW: [Column; 10] = [
+const RELEASE: [Column; 2] = [("User", "/user"), ("Can set up one factor until", "/ends")];
+
+const SHOW: [Column; 11] = [
     ("Login", "/profile/login"),
     ("Id", "/id"),
     ("Status", "/status"),
@@ -254,6 +273,7 @@ const SHOW: [Column; 10] = [
     ("Type", "/profile/userType"),
     ("Groups", "/groups"),
     ("Tags", "/tags"),
+    ("Released until", "/releaseEnds"),
     ("Updated", "/lastUpdated"),
 ];
 

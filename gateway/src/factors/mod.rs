@@ -3,6 +3,7 @@
 pub(crate) mod failures;
 pub(crate) mod hasher;
 pub(crate) mod password;
+pub(crate) mod strength;
 pub(crate) mod throttle;
 pub(crate) mod totp;
 mod window;

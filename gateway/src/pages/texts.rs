@@ -147,6 +147,15 @@ texts! {
         lead: "The rules for this application stand in the way:",
         again: "Check again",
     }
+    /// What is said where a factor may not be changed.
+    manage: ManageTexts {
+        account: "Your account",
+        title: "You cannot change this now",
+        lead: "Changing how you sign in takes a fresh proof that is as strong as the strongest you have. Nothing was changed.",
+        nothing: "Nothing that you can prove now is strong enough to change how you sign in. Your administrator can release you to set up one new way.",
+        prove: "Prove more",
+        back: "Back to your account",
+    }
     /// The page after signing out.
     signed_out: SignedOutTexts {
         title: "You are signed out",
@@ -301,6 +310,7 @@ pub(crate) fn help(advice: &str) -> &str {
         "sign-in-device" => "Sign in with your device.",
         "sign-in-device-uv" => "Sign in with your device and confirm with PIN or fingerprint.",
         "sign-in-again" => "Sign in again.",
+        "sign-in-strongest" => "Sign in again with the strongest that you have: your device, your security key.",
         "sign-in-second-factor" => "Sign in with a second factor.",
         "contact-admin" => "Your administrator can help.",
         "fix-posture:disk" => "Turn on disk encryption, then have your device report again.",

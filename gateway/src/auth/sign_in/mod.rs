@@ -6,10 +6,10 @@
 mod device;
 mod enroll;
 mod home;
-mod next;
+pub(super) mod next;
 mod offers;
 mod prove;
-mod state;
+pub(super) mod state;
 mod under_way;
 mod visitor;
 

@@ -13,7 +13,9 @@ use super::prove::with;
 use super::state::{Goal, State};
 use super::visitor::Visitor;
 use crate::auth::transaction::Transaction;
+use crate::auth::manage::{AccountPage, Asked as AskedToManage};
 use crate::config::Host;
+use crate::factors::strength::Strength;
 use crate::request::{Assessed, Identified, Judged, Question, Shown, View, assess, identify, matched_path};
 use crate::sessions::{Grip, ages_of_proofs, facts_of_proofs};
 use crate::setup::Served;
@@ -43,6 +45,7 @@ pub(crate) fn after(visitor: &Visitor, state: &State, grip: &Arc<Grip>) -> Next 
     let transaction = match &state.goal {
         Goal::Home => return Next::Leave("/".to_owned()),
         Goal::Device(key) => return Next::Leave(super::enroll::url(key.as_ref())),
+        Goal::Account(page) => return after_for_account(visitor, *page, grip),
         Goal::Application(transaction) => transaction,
     };
     let world = &visitor.world;
@@ -79,6 +82,34 @@ pub(crate) fn after(visitor: &Visitor, state: &State, grip: &Arc<Grip>) -> Next 
                 false => Next::Ask { denied, ways },
             }
         }
+    }
+}
+
+/// What follows on the way to a page of one's own account.
+fn after_for_account(visitor: &Visitor, page: AccountPage, grip: &Arc<Grip>) -> Next {
+    if !page.manages() {
+        return Next::Leave(page.path());
+    }
+    let now = visitor.world.view();
+    let shown = Shown {
+        certificate: None,
+        assertion: None,
+        session: Some(grip),
+    };
+    let Ok(identified) = identify(shown, &now.directory, now.now) else {
+        return Next::Leave("/".to_owned());
+    };
+    let asked = AskedToManage {
+        world: &visitor.world,
+        view: &now,
+        arrived: &visitor.arrived,
+    };
+    match asked.decide(&identified, page) {
+        Ok(_) => Next::Leave(page.path()),
+        Err(denied) => match asked.ways(&identified) {
+            ways if ways.is_empty() => Next::Nothing { denied },
+            ways => Next::Ask { denied, ways },
+        },
     }
 }
 
@@ -258,7 +289,7 @@ pub(crate) struct Standing<'a> {
 pub(crate) fn remedies(world: &World, view: &View, standing: &Standing<'_>) -> Vec<Remedy> {
     let at_hand = at_hand(view, standing.user);
     let mut remedies: Vec<Remedy> = at_hand.iter().map(|proofs| standing.with(view, proofs, None)).collect();
-    for (device, enrollment) in usable_devices(view, standing.user) {
+    for (device, enrollment) in usable_devices(view, standing.user).take(MOST_DEVICES) {
         let known = world.facts.device(&Judged::by(view), device, enrollment);
         for proves in DEVICE_WAYS {
             if proves == Proves::FastpassVerified && enrollment.verification.is_none() {
@@ -299,7 +330,19 @@ fn at_hand(view: &View, user: &User) -> Vec<Vec<Supposed>> {
     alone.chain(beside_password).collect()
 }
 
-/// The devices that can sign for this user now; a few are enough to know what would do.
+/// The strongest that any device of the user could prove now.
+pub(crate) fn strongest_of_devices(world: &World, view: &View, user: &User) -> Option<Strength> {
+    let judged = Judged::by(view);
+    let proofs = usable_devices(view, user).map(|(device, enrollment)| {
+        let known = world.facts.device(&judged, device, enrollment);
+        let proof = supposed_signature(Proves::FastpassVerified, &known, enrollment, view.now);
+        let facts = facts_of_proofs(user.id, &[proof], false);
+        facts.device.as_ref().map(Strength::of)
+    });
+    proofs.flatten().max()
+}
+
+/// The devices that can sign for this user now.
 pub(crate) fn usable_devices<'a>(
     view: &'a View,
     user: &User,
@@ -313,7 +356,7 @@ pub(crate) fn usable_devices<'a>(
         let device = directory.device(enrollment.device)?;
         (device.state == directory::DeviceState::Active).then_some((device, enrollment))
     };
-    enrollments.filter_map(active).take(MOST_DEVICES)
+    enrollments.filter_map(active)
 }
 
 impl Standing<'_> {
@@ -418,4 +461,5 @@ const DEVICE_WAYS: [Proves; 4] = [
     Proves::FastpassVerified,
 ];
 
+/// A few are enough to know what would do.
 const MOST_DEVICES: usize = 8;

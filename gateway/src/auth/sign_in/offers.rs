@@ -10,12 +10,13 @@ use policies::{Denied, OrganizationAction, Proves, Refused};
 
 use super::next::{self, Standing};
 use super::prove::{Grounds, risk_of};
-use super::state::State;
+use super::state::{Goal, State};
 use super::under_way::PartialId;
 use super::visitor::Visitor;
 use super::{Leading, title};
 use crate::agents::Confirmation;
 use crate::auth::application_host::see_other;
+use crate::auth::manage;
 use crate::pages::{self, Application, Link, Message, NothingHelps, Offer, PageReason, StepUp};
 use crate::request::page_reason;
 
@@ -196,7 +197,7 @@ pub(super) fn ask(visitor: &Visitor, state: &State, denied: &Denied, ways: &[BTr
         let target = format!("{}&tried=device", links.device);
         return visitor.answer(see_other(&target));
     }
-    let (Some(leading), Some(identified)) = (title(state), visitor.identified()) else {
+    let (Some(leading), Some(identified)) = (leading(visitor, state), visitor.identified()) else {
         return visitor.expired("/");
     };
     let reasons: Vec<PageReason<'_>> = denied.reasons.iter().map(page_reason).collect();
@@ -209,6 +210,17 @@ pub(super) fn ask(visitor: &Visitor, state: &State, denied: &Denied, ways: &[BTr
         another_account: &links.change,
     };
     visitor.answer(pages::respond(StatusCode::OK, &page))
+}
+
+/// What somebody is to be let into: an application, or their own account.
+fn leading(visitor: &Visitor, state: &State) -> Option<Leading> {
+    match state.goal {
+        Goal::Account(_) => Some(Leading {
+            name: visitor.shell().texts.manage.account.to_owned(),
+            origin: visitor.view.setup.auth_origin.clone(),
+        }),
+        Goal::Application(_) | Goal::Home | Goal::Device(_) => title(state),
+    }
 }
 
 fn offers<'a>(visitor: &Visitor, links: &'a Links, ways: &[BTreeSet<Proves>]) -> Vec<Offer<'a>> {
@@ -250,6 +262,9 @@ fn offers<'a>(visitor: &Visitor, links: &'a Links, ways: &[BTreeSet<Proves>]) ->
 
 /// Says that nothing that the user has would do, and why.
 pub(super) fn nothing(visitor: &Visitor, state: &State, denied: &Denied) -> Response {
+    if let Goal::Account(_) = state.goal {
+        return manage::nothing_helps(visitor, denied);
+    }
     let sealed = state.seal(&visitor.world.seal);
     let links = Links::of(&sealed);
     let (Some(leading), Some(identified), Some(transaction)) =

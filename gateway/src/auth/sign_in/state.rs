@@ -6,6 +6,7 @@ use directory::{KeyThumbprint, SecretHash, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use super::under_way::PartialId;
+use crate::auth::manage::AccountPage;
 use crate::auth::transaction::Transaction;
 use crate::sealed::{BadSeal, Purpose, Seal};
 
@@ -38,6 +39,8 @@ pub(crate) enum Goal {
     Home,
     /// To adding a device: whose agent has this key, where it opened the browser.
     Device(Option<KeyThumbprint>),
+    /// To a page of one's own account, as well proved as it takes.
+    Account(AccountPage),
 }
 
 impl State {
@@ -76,7 +79,7 @@ impl State {
     pub(crate) fn transaction(&self) -> Option<&Transaction> {
         match &self.goal {
             Goal::Application(transaction) => Some(transaction),
-            Goal::Home | Goal::Device(_) => None,
+            Goal::Home | Goal::Device(_) | Goal::Account(_) => None,
         }
     }
 }
