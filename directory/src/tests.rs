@@ -6,6 +6,7 @@ mod lifecycle;
 mod managed;
 mod people;
 mod random;
+mod releases;
 mod reports;
 mod scale;
 mod sessions;

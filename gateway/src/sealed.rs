@@ -24,6 +24,8 @@ pub(crate) enum Purpose {
     Transaction,
     /// From one step of a sign-in to the next.
     SignIn,
+    /// A secret for an authenticator app, until the app shows that it has it.
+    Totp,
 }
 
 impl Seal {
@@ -75,6 +77,7 @@ impl Purpose {
         match self {
             Self::Transaction => b"transaction",
             Self::SignIn => b"sign-in",
+            Self::Totp => b"totp",
         }
     }
 }

@@ -114,7 +114,7 @@ pub(crate) async fn prove_password(
     };
     admission.succeeded(world.clock.now());
     rehash(world, &user, verified).await;
-    let proof = proof(Factor::Password, &proved, world.clock.now());
+    let proof = proof_by(Factor::Password, &proved, world.clock.now());
     Ok((user, proof))
 }
 
@@ -134,13 +134,25 @@ pub(crate) async fn prove_code(
         Ok(used) => {
             let now = world.clock.now();
             admission.succeeded(now);
-            Ok(proof(Factor::Totp, used, now))
+            Ok(proof_by(Factor::Totp, used, now))
         }
         Err(CodeRefused::Wrong) => Err(refuse(world, admission, Some(user), Factor::Totp, source).await),
         Err(CodeRefused::Unavailable(error)) => {
             admission.withdrawn();
             Err(error.into())
         }
+    }
+}
+
+/// What is kept of a password that somebody chose.
+///
+/// # Errors
+/// Too many wait to be hashed, or it could not be.
+pub(crate) async fn hash_password(world: &World, password: Password) -> Result<Protected, ApiError> {
+    match world.sign_ins.hasher.hash(password, rand::random()).await {
+        Ok(hash) => Ok(Protected::new(hash.to_phc())),
+        Err(NotDone::Busy) => Err(ApiError::Busy),
+        Err(error) => Err(fault(&error, "a password could not be hashed")),
     }
 }
 
@@ -153,7 +165,7 @@ fn guess(username: &str, factor: Factor, source: IpAddr) -> Guess {
 }
 
 /// The proof that an authenticator was used; it counts as long as the authenticator is not set anew.
-fn proof(factor: Factor, authenticator: &Authenticator, at: Timestamp) -> FactorProof {
+pub(crate) fn proof_by(factor: Factor, authenticator: &Authenticator, at: Timestamp) -> FactorProof {
     FactorProof {
         factor,
         at,

@@ -98,6 +98,15 @@ fn to_code(browser: &Browser, demo: &Demo) {
     browser.wait_for("#code");
 }
 
+/// Signs dora in, whose strongest is her password, and comes to a page of her account.
+fn to_account(browser: &Browser, demo: &Demo, path: &str, shows: &str) {
+    browser.goto(&demo.url("auth", path));
+    browser.give_username("dora");
+    browser.choose_if_asked("Password", "#password");
+    browser.give_password(PASSWORD);
+    browser.wait_for_text(shows);
+}
+
 const fn page(name: &'static str, beside: Beside, open: fn(&Browser, &Demo)) -> Page {
     Page { name, beside, open }
 }
@@ -161,6 +170,47 @@ const PAGES: &[Page] = &[
     page("home", Beside::Nothing, |browser, demo| browser.sign_in(demo, "alice")),
     page("home-without-devices", Beside::Nothing, |browser, demo| {
         browser.sign_in(demo, "carol")
+    }),
+    page("account-devices", Beside::Agent(Says::No), |browser, demo| {
+        browser.sign_in(demo, "alice");
+        browser.goto(&demo.url("auth", "/account/devices"));
+        browser.wait_for_text("Your devices");
+    }),
+    page("account-rename", Beside::Nothing, |browser, demo| {
+        browser.sign_in(demo, "alice");
+        browser.goto(&demo.url("auth", "/account/devices"));
+        browser.click(".doings summary");
+        browser.wait_for("input[name='name']");
+    }),
+    page("account-sessions", Beside::Nothing, |browser, demo| {
+        to_account(browser, demo, "/account/sessions", "Your sessions");
+    }),
+    page("account-factors", Beside::Nothing, |browser, demo| {
+        browser.sign_in(demo, "carol");
+        browser.goto(&demo.url("auth", "/account/factors"));
+        browser.wait_for_text("Recovery codes");
+    }),
+    page("account-factors-none", Beside::Nothing, |browser, demo| {
+        to_account(browser, demo, "/account/factors", "Recovery codes");
+    }),
+    page("account-activity", Beside::Nothing, |browser, demo| {
+        to_account(browser, demo, "/account/activity", "Recent activity");
+    }),
+    page("account-password", Beside::Nothing, |browser, demo| {
+        to_account(browser, demo, "/account/password", "Change your password");
+    }),
+    page("account-totp", Beside::Nothing, |browser, demo| {
+        to_account(browser, demo, "/account/totp", "Add an authenticator app");
+    }),
+    page("account-remove", Beside::Nothing, |browser, demo| {
+        to_account(browser, demo, "/account/factors", "Recovery codes");
+        browser.click(".doings .danger");
+        browser.wait_for(".button.danger");
+    }),
+    page("account-step-up", Beside::Nothing, |browser, demo| {
+        browser.sign_in(demo, "alice");
+        browser.goto(&demo.url("auth", "/account/password"));
+        browser.wait_for_text("One more step");
     }),
     page("signed-out", Beside::Nothing, |browser, demo| {
         browser.sign_in(demo, "carol");

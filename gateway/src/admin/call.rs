@@ -10,11 +10,11 @@ use zeroize::Zeroizing;
 
 use super::Admin;
 use super::shape::View;
-use crate::api_error::{ApiError, fault};
-use crate::factors::hasher::NotDone;
+use crate::api_error::ApiError;
 use crate::factors::password::Password;
 use crate::sessions::SessionTable;
 use crate::setup::Setup;
+use crate::sign_in::hash_password;
 use crate::world::World;
 
 /// One authenticated call.
@@ -58,11 +58,7 @@ impl Call {
     /// It is too short or too long, or too many wait to be hashed.
     pub(super) async fn hash(&self, password: Zeroizing<String>) -> Result<Protected, ApiError> {
         let password = Password::chosen(password).map_err(|bad| ApiError::invalid("password", bad))?;
-        match self.world.sign_ins.hasher.hash(password, rand::random()).await {
-            Ok(hash) => Ok(Protected::new(hash.to_phc())),
-            Err(NotDone::Busy) => Err(ApiError::Busy),
-            Err(error) => Err(fault(&error, "a password could not be hashed")),
-        }
+        hash_password(&self.world, password).await
     }
 
     /// The present moment.

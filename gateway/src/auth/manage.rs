@@ -114,11 +114,7 @@ impl MayManage {
         let actor = actor_of(&self.user, visitor.arrived.connection.peer);
         if self.by_release {
             let used = Command::UseRelease(self.user.id);
-            visitor
-                .world
-                .directory
-                .submit(used, actor.clone(), Vec::new())
-                .await?;
+            visitor.world.directory.submit(used, actor.clone(), Vec::new()).await?;
         }
         Ok(actor)
     }
@@ -162,8 +158,8 @@ pub(crate) fn manage_or_refuse(visitor: &Visitor, page: AccountPage) -> Result<M
 /// Says that an authenticator may not be changed now, and where to prove more.
 fn refuse(visitor: &Visitor, page: AccountPage, error: &ApiError) -> Response {
     let texts = &visitor.shell().texts.manage;
-    let reasons = match error {
-        ApiError::Policy(denied) => denied.reasons.as_slice(),
+    let reasons: &[policies::Reason] = match error {
+        ApiError::Policy(denied) => &denied.reasons,
         _ => &[],
     };
     let reasons: Vec<PageReason<'_>> = reasons.iter().map(page_reason).collect();

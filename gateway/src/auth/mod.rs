@@ -1,5 +1,6 @@
 //! What does the auth host answer? Enrolment, the keys and the revocation list that others check with, and an honest page.
 
+mod account;
 mod application_host;
 mod enroll;
 pub(crate) mod manage;
@@ -29,6 +30,7 @@ pub(crate) use sign_in::UnderWay;
 pub(crate) fn router(world: Arc<World>) -> Router {
     Router::new()
         .merge(sign_in::routes())
+        .merge(account::routes())
         .route("/renew", get(renewal::frame))
         .route("/enroll", post(enroll::enroll))
         .route("/.well-known/jwks.json", get(jwks))

@@ -84,7 +84,11 @@ mod tests {
             in_hardware,
         ];
 
-        assert!(order.map(|used| Strength::of(&used)).is_sorted_by(|one, next| one < next));
+        assert!(
+            order
+                .map(|used| Strength::of(&used))
+                .is_sorted_by(|one, next| one < next)
+        );
         assert_eq!(Strength::of(&used(FactorMethod::Email)), Strength::Reachable);
         assert_eq!(Strength::of(&used(FactorMethod::Push)), Strength::OneTime);
         assert_eq!(Strength::of(&plain), Strength::OneTime);

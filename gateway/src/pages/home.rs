@@ -3,7 +3,7 @@
 use askama::Template;
 use directory::Platform;
 
-use super::{Moment, Notice, Page, Policy, Shell};
+use super::{Moment, Notice, Page, Policy, Section, Shell};
 
 /// Who is signed in, with which devices and sessions.
 #[derive(Template)]
@@ -43,8 +43,12 @@ pub(crate) struct DeviceLine<'a> {
     pub(crate) last_proof: Option<Moment>,
 }
 
+impl Home<'_> {
+    const SECTION: Section = Section::Overview;
+}
+
 impl DeviceLine<'_> {
-    fn platform_name(&self) -> &'static str {
+    pub(super) fn platform_name(&self) -> &'static str {
         match self.platform {
             Platform::Macos => "macOS",
             Platform::Windows => "Windows",
@@ -55,7 +59,7 @@ impl DeviceLine<'_> {
         }
     }
 
-    fn is_phone(&self) -> bool {
+    pub(super) fn is_phone(&self) -> bool {
         matches!(self.platform, Platform::Ios | Platform::Android)
     }
 }

@@ -3,6 +3,9 @@
 //! Every page knows its own content security policy; [`respond`] sends both. Pages show what they are given and decide
 //! nothing. What they say is in [`texts`], what they look like and do in `templates/assets`.
 
+mod account_devices;
+mod account_factors;
+mod account_sessions;
 mod assets;
 mod device_test;
 mod enroll;
@@ -11,6 +14,7 @@ mod message;
 mod moment;
 mod policy;
 mod renew;
+mod section;
 mod sign_in;
 mod step_up;
 pub(crate) mod texts;
@@ -19,6 +23,9 @@ use askama::Template;
 use axum::response::{Html, IntoResponse, Response};
 use http::{StatusCode, header};
 
+pub(crate) use account_devices::{AccountDevice, ConfirmRemoval, DevicesPage, Verified};
+pub(crate) use account_factors::{AddTotp, ChangePassword, FactorsPage, KnownFactor, QrCode, SecurityKeyLine};
+pub(crate) use account_sessions::{ActivityLine, ActivityPage, SessionLine, SessionsPage};
 pub(crate) use assets::asset;
 pub(crate) use device_test::DeviceTest;
 pub(crate) use enroll::{EnrollDevice, EnrollSearch, EnrollStart};
@@ -27,6 +34,7 @@ pub(crate) use message::{Link, Message, PageReason, content_security_policy};
 pub(crate) use moment::Moment;
 pub(crate) use policy::Policy;
 pub(crate) use renew::RenewFrame;
+use section::Section;
 pub(crate) use sign_in::{Application, CodePage, DevicePage, DeviceSearch, Identify, Methods, Offer, PasswordPage};
 pub(crate) use step_up::{Expired, NothingHelps, StepUp};
 pub(crate) use texts::{ENGLISH, Texts};

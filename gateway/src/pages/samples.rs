@@ -1,5 +1,7 @@
 //! What might the pages show? Every page with something in each field, for tests and for looking at them.
 
+mod account;
+
 use super::*;
 
 /// A page as it is sent.
@@ -17,6 +19,7 @@ pub(super) fn all(outside: &str) -> Vec<Sample> {
     let mut samples = signing_in(outside);
     samples.extend(signed_in(outside));
     samples.extend(devices(outside));
+    samples.extend(account::all(outside));
     samples
 }
 

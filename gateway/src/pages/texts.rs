@@ -1,6 +1,7 @@
 //! What do the pages say? Everything in one place: another language is another [`Texts`], and the compiler sees that
 //! nothing is missing.
 
+use directory::{EventType, Factor};
 use serde::Serialize;
 
 /// Declares the texts of each page and what they are in English.
@@ -147,6 +148,175 @@ texts! {
         lead: "The rules for this application stand in the way:",
         again: "Check again",
     }
+    /// One's own account.
+    account: AccountTexts {
+        nav: "Your account",
+        overview: "Overview",
+        devices: "Devices",
+        factors: "Ways to sign in",
+        sessions: "Sessions",
+        activity: "Recent activity",
+        renamed: "The new name is in use",
+        removed: "It was removed",
+        ended: "What you chose has ended",
+        changed: "Your password was changed",
+        changed_text: "Whoever was signed in with the old one is signed out.",
+        added: "Your authenticator app was added",
+        last: "This is the last way in that you have",
+        last_text: "Nothing was removed. Add another way to sign in first: a device, a security key or a password.",
+        shut_out: "An administrator shut this device out",
+        shut_out_text: "Nothing was changed. It stays as it is until your administrator releases it.",
+        bad_name: "That is no name: 1 to 100 characters, none of them invisible",
+        gone: "There is nothing here",
+        gone_text: "It was removed meanwhile, or never was yours.",
+        back: "Back to your account",
+        remove: "Remove",
+        cancel: "Cancel",
+        remove_title: "Remove",
+    }
+    /// One's own devices.
+    devices: DevicesTexts {
+        title: "Your devices",
+        lead: "What Latchkey knows of each device that can sign you in.",
+        rename: "Rename",
+        name: "Name",
+        save: "Save",
+        hardware: "Hardware",
+        hardware_proved: "Proved to be secure",
+        hardware_unproved: "Not proved",
+        key: "Key",
+        key_in_hardware: "In the hardware, proved",
+        key_in_software: "In software",
+        verification: "Confirming",
+        in_hardware: "PIN or fingerprint, kept by the hardware",
+        in_software: "PIN or fingerprint, asked for by software",
+        without: "Without PIN or fingerprint",
+        change_verification: "To change how you confirm, run this on the device and choose again:",
+        added: "Added",
+        reported: "The device says",
+        said_nothing: "Nothing yet",
+        on: "on",
+        off: "off",
+        disk: "Disk encryption",
+        lock: "Screen lock",
+        firewall: "Firewall",
+        boot: "Secure boot",
+        antivirus: "Virus protection",
+        shut_out: "Your administrator shut this device out. You can neither rename nor remove it.",
+        consequence: "It can no longer sign you in. Sessions that it began end, this one too if it is among them.",
+    }
+    /// Where one is signed in.
+    sessions: SessionsTexts {
+        title: "Your sessions",
+        lead: "Where you are signed in. End what you do not know.",
+        here: "This one",
+        address: "From",
+        since: "since",
+        seen: "last used",
+        by: "by",
+        end: "End",
+        end_others: "End all others",
+        everywhere: "Sign out everywhere",
+    }
+    /// What one signs in with.
+    factors: FactorsTexts {
+        title: "Ways to sign in",
+        lead: "To change any of them you prove the strongest again.",
+        released_title: "Your administrator released you to set up one new way",
+        released_text: "Until",
+        password: "Password",
+        totp: "Authenticator app",
+        fastpass: "This device",
+        webauthn: "Security key",
+        push: "Another device",
+        email: "Mail",
+        recovery: "Recovery code",
+        keys: "Security keys and passkeys",
+        codes: "Recovery codes",
+        codes_text: "For the day on which you have nothing else. Keep them on paper.",
+        make_codes: "New recovery codes",
+        devices: "Devices",
+        none: "None yet",
+        set_since: "Set",
+        added: "Added",
+        last_used: "last used",
+        never_used: "not used yet",
+        change: "Change",
+        set: "Set a password",
+        add: "Add",
+        replace: "Replace",
+        add_key: "Add a security key",
+        one_device: "One device signs you in.",
+        some_devices: "devices sign you in.",
+        show_devices: "Your devices",
+        consequence: "It can no longer sign you in. Sessions that rest on it end, this one too if it is among them.",
+    }
+    /// The page that asks for another password.
+    change_password: ChangePasswordTexts {
+        title: "Change your password",
+        title_first: "Set a password",
+        lead: "Whoever is signed in with the old one is signed out. You go on here.",
+        label: "New password",
+        hint: "At least 8 characters. A few words in a row are easy to keep.",
+        again: "The same again",
+        save: "Save the password",
+        differ: "The two are not the same. Type both again.",
+        too_short: "That is too short: at least 8 characters.",
+        too_long: "That is too long: at most 256 characters.",
+        busy: "Too much is asked of the gateway at the moment. Try again.",
+    }
+    /// The page that sets up an authenticator app.
+    add_totp: AddTotpTexts {
+        title: "Add an authenticator app",
+        title_replace: "Replace your authenticator app",
+        scan: "Scan this with your app.",
+        picture: "QR code with the secret for your authenticator app",
+        by_hand: "No camera? Type this into the app:",
+        open: "Open it in an app on this device",
+        confirm: "Then type the six digits that the app shows.",
+        label: "Code",
+        save: "Add the app",
+        wrong: "This code is not right. Wait for the next one, and check the time on your phone.",
+    }
+    /// What happened lately.
+    activity: ActivityTexts {
+        title: "Recent activity",
+        lead: "The latest first. Tell your administrator about what you do not know.",
+        none: "Nothing yet",
+        failed: "Failed",
+        from: "from",
+        admin: "by an administrator",
+        somebody: "by somebody else",
+        device: "by a device",
+        system: "by Latchkey",
+        signed_in: "Signed in",
+        session_ended: "Session ended",
+        proved: "Proved who you are",
+        not_proved: "Somebody could not prove to be you",
+        password: "Password set",
+        factor_added: "Way to sign in added",
+        factor_removed: "Way to sign in removed",
+        factor_paused: "Way to sign in suspended",
+        factor_back: "Way to sign in active again",
+        release: "Released to set up one new way to sign in",
+        release_used: "Release used",
+        device_enrolled: "Device added",
+        device_renamed: "Device changed",
+        device_removed: "Removed from a device",
+        device_linked: "Added to a device",
+        device_shut_out: "Device deactivated",
+        device_suspended: "Device suspended",
+        device_back: "Device active again",
+        device_deleted: "Device deleted",
+        token: "Enrolment of a device allowed",
+        account_made: "Account created",
+        account_changed: "Account changed",
+        account_suspended: "Account suspended",
+        account_back: "Account active again",
+        account_closed: "Account deactivated",
+        groups: "Groups changed",
+        certificate_revoked: "Certificate revoked",
+    }
     /// What is said where a factor may not be changed.
     manage: ManageTexts {
         account: "Your account",
@@ -167,6 +337,8 @@ texts! {
     home: HomeTexts {
         title: "You are signed in",
         since: "since",
+        all_devices: "Details",
+        all_sessions: "Show all sessions",
         devices: "Your devices",
         no_devices: "None yet. Add this device to sign in without a password.",
         device: "Device",
@@ -297,6 +469,72 @@ texts! {
         absent_text: "Start it: systemctl --user start latchkey-agent, or latchkey-agent run. If it runs, a content blocker or a security program may be in the way: switch it off for this page and test again.",
         insecure_title: "This page is not secure",
         insecure_text: "Open it by its https address.",
+    }
+}
+
+impl Texts {
+    /// What a factor is called.
+    pub(crate) const fn factor(&self, factor: Factor) -> &'static str {
+        match factor {
+            Factor::Password => self.factors.password,
+            Factor::Totp => self.factors.totp,
+            Factor::Fastpass => self.factors.fastpass,
+            Factor::Webauthn => self.factors.webauthn,
+            Factor::Push => self.factors.push,
+            Factor::Email => self.factors.email,
+            Factor::Recovery => self.factors.recovery,
+        }
+    }
+
+    /// What an event of the System Log is for the user whom it concerns; nothing where it says them nothing.
+    pub(crate) const fn happened(&self, event: EventType, succeeded: bool) -> Option<&'static str> {
+        let texts = &self.activity;
+        Some(match event {
+            EventType::SessionStart => texts.signed_in,
+            EventType::SessionEnd => texts.session_ended,
+            EventType::Authenticate if succeeded => texts.proved,
+            EventType::Authenticate => texts.not_proved,
+            EventType::PasswordSet => texts.password,
+            EventType::FactorActivate => texts.factor_added,
+            EventType::FactorDeactivate => texts.factor_removed,
+            EventType::FactorSuspend => texts.factor_paused,
+            EventType::FactorUnsuspend => texts.factor_back,
+            EventType::ReleaseCreate => texts.release,
+            EventType::ReleaseUse => texts.release_used,
+            EventType::DeviceEnroll => texts.device_enrolled,
+            EventType::DeviceUpdate => texts.device_renamed,
+            EventType::DeviceUserAdd => texts.device_linked,
+            EventType::DeviceUserRemove => texts.device_removed,
+            EventType::DeviceDeactivate => texts.device_shut_out,
+            EventType::DeviceSuspend => texts.device_suspended,
+            EventType::DeviceActivate | EventType::DeviceUnsuspend => texts.device_back,
+            EventType::DeviceDelete => texts.device_deleted,
+            EventType::EnrollmentTokenCreate => texts.token,
+            EventType::UserCreate => texts.account_made,
+            EventType::UserUpdate => texts.account_changed,
+            EventType::UserSuspend => texts.account_suspended,
+            EventType::UserActivate | EventType::UserUnsuspend => texts.account_back,
+            EventType::UserDeactivate | EventType::UserDelete => texts.account_closed,
+            EventType::GroupMemberAdd | EventType::GroupMemberRemove => texts.groups,
+            EventType::CertificateRevoke => texts.certificate_revoked,
+            EventType::GroupCreate
+            | EventType::GroupUpdate
+            | EventType::GroupDelete
+            | EventType::SubgroupAdd
+            | EventType::SubgroupRemove
+            | EventType::DeviceReport
+            | EventType::DeviceReportWithdraw
+            | EventType::DeviceSignals
+            | EventType::CertificateIssue
+            | EventType::CertificateHold
+            | EventType::CertificateRelease
+            | EventType::ManagementBind
+            | EventType::ManagementUnbind
+            | EventType::ApiTokenCreate
+            | EventType::ApiTokenRevoke
+            | EventType::OrganizationCreate
+            | EventType::SettingsUpdate => return None,
+        })
     }
 }
 

@@ -46,7 +46,10 @@ async fn home(visitor: Visitor, Query(arrival): Query<Arrival>) -> Response {
     let user = &identified.user;
     let mut devices: Vec<DeviceLine<'_>> = Vec::new();
     for device in directory.devices_of_user(user.id) {
-        devices.push(line(&visitor, device, arrival.enrolled.as_deref()));
+        devices.push(DeviceLine {
+            added: arrival.enrolled.as_deref() == Some(&device.name),
+            ..line(&visitor, device)
+        });
     }
     // What comes in the address is shown only if there is such a device.
     let texts = &visitor.shell().texts.notices;
@@ -68,7 +71,8 @@ async fn home(visitor: Visitor, Query(arrival): Query<Arrival>) -> Response {
     visitor.answer(pages::respond(StatusCode::OK, &page))
 }
 
-fn line<'a>(visitor: &'a Visitor, device: &'a Device, enrolled: Option<&str>) -> DeviceLine<'a> {
+/// A device of who is signed in, in a list.
+pub(crate) fn line<'a>(visitor: &'a Visitor, device: &'a Device) -> DeviceLine<'a> {
     let view = &visitor.view;
     let known = view.setup.trust.on_record(&view.directory, device, None, view.now);
     let generation = visitor.session().and_then(|session| session.generation());
@@ -80,7 +84,7 @@ fn line<'a>(visitor: &'a Visitor, device: &'a Device, enrolled: Option<&str>) ->
         managed: DeviceSignals::of(&known, view.now).managed,
         active: device.state == DeviceState::Active,
         current,
-        added: enrolled == Some(&device.name),
+        added: false,
         last_proof: last_proof(visitor, device),
     }
 }

@@ -34,8 +34,9 @@ use crate::sign_in::{actor_of, prove_code, prove_password};
 use crate::world::World;
 
 pub(super) use device::{PROBE_MS, problem};
-pub(super) use home::send_asset;
+pub(super) use home::{line as device_line, send_asset};
 use next::Next;
+pub(super) use prove::carry_on;
 use prove::{Proved, proved};
 use state::{Goal, State};
 pub(crate) use under_way::UnderWay;
@@ -121,7 +122,7 @@ async fn another(mut visitor: Visitor, Query(Step { state }): Query<Step>) -> Re
 }
 
 /// Shows what follows: the way out, what is missing, or the first question.
-async fn follow(visitor: &Visitor, state: State) -> Response {
+pub(super) async fn follow(visitor: &Visitor, state: State) -> Response {
     if let Some(session) = visitor.session() {
         return match next::after(visitor, &state, &session.grip.clone()) {
             Next::Leave(url) => visitor.answer(see_other(&url)),

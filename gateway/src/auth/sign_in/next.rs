@@ -12,8 +12,8 @@ use policies::{AccessRequest, Action, Ages, Denied, Proves, Refused, Remedy, Req
 use super::prove::with;
 use super::state::{Goal, State};
 use super::visitor::Visitor;
-use crate::auth::transaction::Transaction;
 use crate::auth::manage::{AccountPage, Asked as AskedToManage};
+use crate::auth::transaction::Transaction;
 use crate::config::Host;
 use crate::factors::strength::Strength;
 use crate::request::{Assessed, Identified, Judged, Question, Shown, View, assess, identify, matched_path};

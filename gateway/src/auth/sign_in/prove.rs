@@ -122,6 +122,36 @@ async fn begin(
     Ok((id, cookie))
 }
 
+/// Goes on in a browser in which a factor was just set: where the session rested on what it was before, another one begins
+/// on what else was proved and on this. Nothing begins where that is not enough; gives the cookie where it does.
+///
+/// # Errors
+/// The store fails.
+pub(crate) async fn carry_on(visitor: &Visitor, proof: FactorProof) -> Result<Option<HeaderValue>, ApiError> {
+    let (Some(identified), Some(in_use)) = (visitor.identified(), visitor.session()) else {
+        return Ok(None);
+    };
+    let directory = visitor.world.directory.snapshot();
+    let goes_on = in_use.session.end(&directory).is_none();
+    let Some(generation) = in_use.generation().filter(|_| !goes_on) else {
+        return Ok(None);
+    };
+    let stands = |kept: &&FactorProof| kept.basis.lost(&directory).is_none();
+    let standing: Vec<FactorProof> = generation.proofs.iter().filter(stands).cloned().collect();
+    let proofs = with(&standing, proof);
+    let grounds = Grounds {
+        proofs: &proofs,
+        device: generation.device.filter(|device| device.counting(&directory).is_some()),
+        risk: risk_of(visitor, &identified.user).of_places_of(generation.risk),
+        installed: generation.installed,
+    };
+    if grounds.suffice(visitor, &identified.user).is_err() {
+        return Ok(None);
+    }
+    let (_, cookie) = begin(visitor, &identified.user, &grounds).await?;
+    Ok(Some(Cookie::Session.set(&cookie)))
+}
+
 /// Adds what was proved to the session. A device that is only looked at, because an application asks for one, is no factor:
 /// it makes the session no device's.
 async fn raise(visitor: &Visitor, state: State, session: &Session, proved: Proved) -> Result<Led, ApiError> {
