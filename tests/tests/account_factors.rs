@@ -138,16 +138,27 @@ fn an_app_is_set_up_by_its_first_code() {
     let page = other.sign_in_with_password(&demo.url("news", "/"), "app", PASSWORD);
     let page = other.choose(page, "/sign-in/totp");
     assert_eq!(other.submit(&page, &[("code", &code)]).status, 401, "burnt");
-    // The code is the strongest now: a password alone takes the app away no more.
-    let id = factor_id(&demo, "app");
-    let mut by_password = Visitor::new(&demo);
-    by_password.sign_in_with_password(&demo.url("auth", "/"), "app", PASSWORD);
-    let page = by_password.open(&demo.url("auth", &format!("/account/factors/remove?id={id}")));
-    assert!(page.link("/sign-in/totp").is_some(), "{}", page.text());
-    let page = visitor.open(&demo.url("auth", &format!("/account/factors/remove?id={id}")));
+}
+
+/// A code is stronger than a password: the password alone does not take the app away. Control: with a code.
+#[test]
+fn a_password_does_not_take_the_app_away() {
+    let demo = DEMO.demo();
+    demo.user("codes", PASSWORD, &["employees"]);
+    let secret = demo.totp("codes");
+    let removal = format!("/account/factors/remove?id={}", factor_id(&demo, "codes"));
+    let mut visitor = Visitor::new(&demo);
+    visitor.sign_in_with_password(&demo.url("auth", "/"), "codes", PASSWORD);
+
+    let page = visitor.open(&demo.url("auth", &removal));
+    assert!(page.said().contains("asks for more"), "{}", page.text());
+    assert!(page.link("/sign-in/password").is_none(), "{}", page.text());
+    let page = visitor.with_code(page, &secret);
+    assert_eq!(page.path(), "/account/factors/remove", "{}", page.text());
     let removed = visitor.submit(&page, &[]);
+
     assert_eq!(removed.status, 303, "control: {}", removed.text());
-    assert!(factors(&demo, "app").is_empty(), "control");
+    assert!(factors(&demo, "codes").is_empty(), "control");
 }
 
 /// Nobody shuts themselves out: the last thing that one can sign in with stays.

@@ -166,7 +166,7 @@ texts! {
         last_text: "Nothing was removed. Add another way to sign in first: a device, a security key or a password.",
         shut_out: "An administrator shut this device out",
         shut_out_text: "Nothing was changed. It stays as it is until your administrator releases it.",
-        bad_name: "That is no name: 1 to 100 characters, none of them invisible",
+        bad_name: "That is no name: 1 to 255 characters, none of them a control character",
         gone: "There is nothing here",
         gone_text: "It was removed meanwhile, or never was yours.",
         back: "Back to your account",
