@@ -86,6 +86,7 @@ fn somebody_ends_their_other_sessions() {
         page.text()
     );
     assert_eq!(page.text().matches("by Password").count(), 3, "{}", page.text());
+    assert!(page.text().contains("by Device (ender-laptop)"), "{}", page.text());
     let ids = sessions_on(&page);
     assert_eq!(ids.len(), 3);
     let ended = here.post_form(

@@ -3,7 +3,7 @@
 use axum::Form;
 use axum::extract::Query;
 use axum::response::{IntoResponse, Response};
-use directory::{Session, SessionCommand, SessionEnd, SessionId, Timestamp};
+use directory::{Basis, FactorProof, Session, SessionCommand, SessionEnd, SessionId, Timestamp};
 use http::StatusCode;
 use serde::Deserialize;
 
@@ -39,8 +39,15 @@ fn line(visitor: &Visitor, session: &Session, seen: Timestamp) -> SessionLine {
     let proofs = newest
         .map(|generation| generation.proofs.as_slice())
         .unwrap_or_default();
-    let mut factors: Vec<&str> = proofs.iter().map(|proof| texts.factor(proof.factor)).collect();
-    factors.dedup();
+    let device_of = |proof: &FactorProof| match proof.basis {
+        Basis::Enrollment { device, .. } => visitor.view.directory.device(device),
+        Basis::Authenticator { .. } | Basis::Mail { .. } => None,
+    };
+    let factors = proofs.iter().map(|proof| {
+        let factor = texts.factor(proof.factor);
+        device_of(proof).map_or_else(|| factor.to_owned(), |device| format!("{factor} ({})", device.name))
+    });
+    let factors: Vec<String> = factors.collect();
     SessionLine {
         id: session.id.to_string(),
         browser: session.client.name.clone(),

@@ -149,7 +149,7 @@ fn session(outside: &str, id: &str, here: bool) -> SessionLine {
         address: "192.0.2.7".to_owned(),
         since: at("2026-11-24T16:58:00Z"),
         seen: at("2026-11-24T17:05:00Z"),
-        factors: "Password + This device".to_owned(),
+        factors: "Password + Device (alice-laptop)".to_owned(),
         here,
     }
 }
