@@ -191,6 +191,7 @@ texts! {
         in_hardware: "PIN or fingerprint, kept by the hardware",
         in_software: "PIN or fingerprint, asked for by software",
         without: "Without PIN or fingerprint",
+        change_how: "Change how you confirm",
         change_verification: "To change how you confirm, run this on the device and choose again:",
         added: "Added",
         reported: "The device says",
@@ -221,7 +222,7 @@ texts! {
     /// What one signs in with.
     factors: FactorsTexts {
         title: "Ways to sign in",
-        lead: "To change any of them you prove the strongest again.",
+        lead: "Before you change one, you confirm with the strongest that you have.",
         released_title: "Your administrator released you to set up one new way",
         released_text: "Until",
         password: "Password",

@@ -1,9 +1,9 @@
 //! What happened lately to somebody's account? What the System Log says of them, in words.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 
 use axum::response::{IntoResponse, Response};
-use directory::{ActorKind, Event, EventQuery, Order, QueryError, TargetKind, UserId};
+use directory::{ActorKind, Event, EventQuery, EventType, Order, QueryError, TargetKind, TransactionId, UserId};
 use http::StatusCode;
 
 use super::identified_or_sign_in;
@@ -24,7 +24,10 @@ pub(super) async fn show(visitor: Visitor) -> Response {
         Err(error) => return ApiError::from(error).into_response(),
     };
     let texts = visitor.shell().texts;
-    let lines = events.iter().filter_map(|event| line(texts, event, user)).take(MOST);
+    let lines = commands(&events)
+        .into_iter()
+        .filter_map(|events| line(texts, &events, user));
+    let lines = lines.take(MOST);
     let page = ActivityPage {
         shell: visitor.shell(),
         lines: lines.collect(),
@@ -55,13 +58,37 @@ async fn concerning(visitor: &Visitor, user: UserId) -> Result<Vec<Event>, Query
     Ok(events)
 }
 
-fn line(texts: &'static Texts, event: &Event, user: UserId) -> Option<ActivityLine> {
-    let what = texts.happened(event.event_type, event.succeeded())?;
-    let device = event.targets.iter().find(|target| target.kind == TargetKind::Device);
-    let factor = event.details.get("factor").and_then(|factor| factor.parse().ok());
-    let factor = factor.map(|factor| texts.factor(factor).to_owned());
-    let device = device.map(|device| device.display_name.clone());
-    let detail: Vec<String> = factor.into_iter().chain(device).collect();
+/// The events of each command, the latest command first.
+fn commands(events: &[Event]) -> Vec<Vec<&Event>> {
+    let mut commands: Vec<Vec<&Event>> = Vec::new();
+    let mut known: HashMap<TransactionId, usize> = HashMap::new();
+    for event in events {
+        let place = *known.entry(event.transaction).or_insert(commands.len());
+        match commands.get_mut(place) {
+            Some(command) => command.push(event),
+            None => commands.push(vec![event]),
+        }
+    }
+    commands
+}
+
+/// One line for a command: what it was, or that somebody signed in by it.
+fn line(texts: &'static Texts, events: &[&Event], user: UserId) -> Option<ActivityLine> {
+    let mut told: Vec<(&Event, &'static str)> = events
+        .iter()
+        .filter_map(|event| Some((*event, texts.happened(event.event_type, event.succeeded())?)))
+        .collect();
+    told.sort_by_key(|(event, _)| (event.event_type != EventType::SessionStart, number(event)));
+    let (event, what) = told.first()?;
+    let factors = told.iter().filter_map(|(event, _)| event.details.get("factor"));
+    let factors = factors.filter_map(|factor| Some(texts.factor(factor.parse().ok()?).to_owned()));
+    let targets = told.iter().flat_map(|(event, _)| &event.targets);
+    let devices = targets.filter(|target| target.kind == TargetKind::Device);
+    let mut detail: Vec<String> = factors
+        .chain(devices.map(|device| device.display_name.clone()))
+        .collect();
+    let mut seen = BTreeSet::new();
+    detail.retain(|word| seen.insert(word.clone()));
     Some(ActivityLine {
         at: Moment(event.published),
         what,
@@ -76,6 +103,12 @@ fn line(texts: &'static Texts, event: &Event, user: UserId) -> Option<ActivityLi
         address: event.actor.address.map(|address| address.to_string()),
         failed: !event.succeeded(),
     })
+}
+
+/// Which event of its command it is: the command's own comes first.
+fn number(event: &Event) -> usize {
+    let number = event.id.rsplit('-').next();
+    number.and_then(|number| number.parse().ok()).unwrap_or(usize::MAX)
 }
 
 /// How many are shown.

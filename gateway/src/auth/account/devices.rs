@@ -5,7 +5,9 @@ use std::sync::Arc;
 use axum::Form;
 use axum::extract::Query;
 use axum::response::{IntoResponse, Response};
-use directory::{Command, Device, DeviceState, DeviceUpdate, Enrollment, EnrollmentId, Posture, Refusal};
+use directory::{
+    Command, Device, DeviceId, DeviceState, DeviceUpdate, Enrollment, EnrollmentId, Method, Posture, Refusal,
+};
 use http::StatusCode;
 use serde::Deserialize;
 
@@ -24,11 +26,9 @@ pub(super) async fn show(visitor: Visitor, Query(arrival): Query<Arrival>) -> Re
         Err(answer) => return answer,
     };
     let directory = &visitor.view.directory;
-    let accounts = directory.enrollments_of_user(identified.user.id);
-    let links = accounts.filter(|enrollment| enrollment.state.is_link());
-    let devices = links.filter_map(|enrollment| {
-        let device = directory.device(enrollment.device)?;
-        Some(shown(&visitor, device, enrollment))
+    let devices = directory.devices_of_user(identified.user.id).filter_map(|device| {
+        let account = accounts_on(&visitor, device.id).into_iter().next()?;
+        Some(shown(&visitor, device, account))
     });
     let state = sealed(&visitor, AccountPage::Devices);
     let page = DevicesPage {
@@ -154,15 +154,15 @@ pub(super) struct Remove {
     id: EnrollmentId,
 }
 
-/// Gives the account on a device up: its keys and certificates count no longer.
+/// Gives up whatever accounts the user has on a device: their keys and certificates count no longer.
 pub(super) async fn remove(mut visitor: Visitor, Form(form): Form<Remove>) -> Response {
     let page = AccountPage::RemoveDevice(form.id);
     if let Err(answer) = sent_from(&mut visitor, &form.state, page) {
         return answer;
     }
-    if own(&visitor, form.id).is_none() {
+    let Some(device) = own(&visitor, form.id).map(|(_, device)| device.id) else {
         return nothing_there(&visitor, AccountPage::Devices);
-    }
+    };
     let may = match manage_or_refuse(&visitor, page) {
         Ok(may) => may,
         Err(answer) => return answer,
@@ -171,14 +171,34 @@ pub(super) async fn remove(mut visitor: Visitor, Form(form): Form<Remove>) -> Re
         Ok(actor) => actor,
         Err(error) => return error.into_response(),
     };
-    let command = Command::GiveUpEnrollment(form.id);
     let back = AccountPage::Devices.path();
-    match visitor.world.directory.submit(command, actor, Vec::new()).await {
-        Ok(_) => done(&visitor, &back, "removed"),
-        Err(SubmitError::Refused(refused)) if refused.reason == Refusal::LastFactor => done(&visitor, &back, "last"),
-        Err(SubmitError::Refused(_)) => done(&visitor, &back, "shut-out"),
-        Err(error) => ApiError::from(error).into_response(),
+    for account in accounts_on(&visitor, device) {
+        let command = Command::GiveUpEnrollment(account.id);
+        match visitor.world.directory.submit(command, actor.clone(), Vec::new()).await {
+            Ok(_) => {}
+            Err(SubmitError::Refused(refused)) if refused.reason == Refusal::LastFactor => {
+                return done(&visitor, &back, "last");
+            }
+            Err(SubmitError::Refused(_)) => return done(&visitor, &back, "shut-out"),
+            Err(error) => return ApiError::from(error).into_response(),
+        }
     }
+    done(&visitor, &back, "removed")
+}
+
+/// The accounts of whoever is signed in on a device: the one that signs in first, then the newest.
+fn accounts_on(visitor: &Visitor, device: DeviceId) -> Vec<&Arc<Enrollment>> {
+    let Some(identified) = visitor.identified() else {
+        return Vec::new();
+    };
+    let accounts = visitor.view.directory.enrollments_of_device(device);
+    let own = accounts.filter(|account| account.user == identified.user.id && account.state.is_link());
+    let mut own: Vec<_> = own.collect();
+    own.sort_by_key(|account| {
+        let signs_in = account.methods.contains(&Method::SignedNonce);
+        std::cmp::Reverse((signs_in, account.created))
+    });
+    own
 }
 
 /// An account of whoever is signed in, and its device.
