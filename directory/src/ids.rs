@@ -31,7 +31,7 @@ fn spell(prefix: &str, random: u128) -> [u8; LENGTH] {
     text
 }
 
-/// Spells a time in milliseconds since 1970 as 8 base-62 characters, the highest first, and 53 of the random bits behind it:
+/// Spells a time in milliseconds since 1970 as 8 base-62 characters, the highest first, and 53 of the upper random bits behind it:
 /// later ones sort after earlier ones, as far as the clock tells them apart.
 fn spell_timed(prefix: &str, millis: i64, random: u128) -> [u8; LENGTH] {
     let mut text = spell(prefix, random);
