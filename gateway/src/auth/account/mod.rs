@@ -87,7 +87,6 @@ impl Arrival {
 }
 
 /// Who is signed in; or the sign-in, which leads back here.
-#[expect(clippy::result_large_err, reason = "an answer is an answer")]
 async fn identified_or_sign_in(visitor: &Visitor, page: AccountPage) -> Result<&Identified, Response> {
     match visitor.identified() {
         Some(identified) => Ok(identified),
