@@ -1,10 +1,10 @@
-//! What does a user prove who they are with, apart from devices? A password, a TOTP secret.
+//! What does a user prove who they are with, apart from devices? A password, a TOTP secret, security keys and passkeys.
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{AuthenticatorId, Revision, Timestamp, UserId};
+use crate::{AuthenticatorId, Revision, Timestamp, UserId, WebauthnKey};
 
 /// One authenticator of a user.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -39,6 +39,8 @@ pub enum AuthenticatorKind {
         /// The last time step whose code was used: none at or before it works again.
         last_step: Option<u64>,
     },
+    /// A security key or passkey (WebAuthn); a user has several.
+    Webauthn(Box<WebauthnKey>),
 }
 
 /// A text that is stored and never shown.
@@ -50,16 +52,17 @@ impl AuthenticatorKind {
     /// Whether a sign-in can begin with it; a code only stands beside another factor.
     pub const fn begins_a_session(&self) -> bool {
         match self {
-            Self::Password { .. } => true,
+            Self::Password { .. } | Self::Webauthn(_) => true,
             Self::Totp { .. } => false,
         }
     }
 
-    /// What it is called everywhere: `password`, `totp`.
+    /// What it is called everywhere: `password`, `totp`, `webauthn`.
     pub const fn as_str(&self) -> &'static str {
         match self {
             Self::Password { .. } => "password",
             Self::Totp { .. } => "totp",
+            Self::Webauthn(_) => "webauthn",
         }
     }
 }

@@ -6,9 +6,9 @@ use ipnet::IpNet;
 
 use crate::{
     ApiTokenId, AuthenticatorId, DeviceId, EnrollmentId, EnrollmentTokenId, EventType, Factor, FactorProof,
-    Fingerprint, GroupId, Hardware, InstanceId, KeyProtection, KeyStore, KeyThumbprint, MdmReport, NumberChallenge,
-    OrganizationId, Ownership, Platform, Protected, PublicKey, Reported, RevocationReason, Scope, SecretHash, Serial,
-    SessionId, Timestamp, TokenOrigin, UserId, UserVerification, Verification,
+    Fingerprint, GroupId, Hardware, InstanceId, KeyProtection, KeyStore, KeyThumbprint, MdmReport, NewWebauthn,
+    NumberChallenge, OrganizationId, Ownership, Platform, Protected, PublicKey, Reported, RevocationReason, Scope,
+    SecretHash, Serial, SessionId, Timestamp, TokenOrigin, UserId, UserVerification, Verification, WebauthnUse,
 };
 
 /// One wish; [`Snapshot::plan`](crate::Snapshot::plan) says what it would change, or why it is refused.
@@ -79,6 +79,12 @@ pub enum Command {
     UseTotp {
         authenticator: AuthenticatorId,
         step: u64,
+    },
+    AddWebauthn(Box<NewWebauthn>),
+    UseWebauthn(WebauthnUse),
+    RenameWebauthn {
+        authenticator: AuthenticatorId,
+        name: String,
     },
     RemoveAuthenticator(AuthenticatorId),
     /// The user's own wish, refused where they could not sign in any more.
@@ -386,6 +392,9 @@ impl Command {
             Self::SetPassword { .. } | Self::RehashPassword { .. } => EventType::PasswordSet,
             Self::SetTotp { .. } => EventType::FactorActivate,
             Self::UseTotp { .. } | Self::RecordFailure(_) => EventType::Authenticate,
+            Self::AddWebauthn(_) => EventType::FactorActivate,
+            Self::UseWebauthn(_) => EventType::Authenticate,
+            Self::RenameWebauthn { .. } => EventType::FactorUpdate,
             Self::RemoveAuthenticator(_) | Self::GiveUpAuthenticator(_) => EventType::FactorDeactivate,
             Self::GiveUpEnrollment(_) => EventType::DeviceUserRemove,
             Self::ReleaseUser { .. } => EventType::ReleaseCreate,

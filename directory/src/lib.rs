@@ -19,6 +19,7 @@ mod store;
 mod timestamp;
 mod token;
 mod user;
+mod webauthn;
 mod words;
 
 #[cfg(test)]
@@ -59,6 +60,7 @@ pub use store::{
 pub use timestamp::{BadTimestamp, Timestamp};
 pub use token::{ApiToken, EnrollmentToken, Factor, Scope, SecretHash, TokenOrigin};
 pub use user::{Group, Release, User, UserStatus};
+pub use webauthn::{BadCredentialId, CredentialId, NewWebauthn, WebauthnKey, WebauthnUse};
 pub use words::BadWord;
 
 /// Counts the batches of changes ever made; every change makes a new one.

@@ -14,6 +14,7 @@ mod targets;
 mod tokens;
 mod users;
 mod validate;
+mod webauthn;
 
 use crate::{Actor, Change, Command, Event, EventType, Outcome, Severity, Snapshot, Target, Timestamp, TransactionId};
 
@@ -102,6 +103,9 @@ impl Draft<'_> {
             } => self.rehash_password(*authenticator, before, hash),
             Command::SetTotp { user, id, secret } => self.set_totp(*user, *id, secret),
             Command::UseTotp { authenticator, step } => self.use_totp(*authenticator, *step),
+            Command::AddWebauthn(new) => self.add_webauthn(new),
+            Command::UseWebauthn(used) => self.use_webauthn(used),
+            Command::RenameWebauthn { authenticator, name } => self.rename_webauthn(*authenticator, name),
             Command::RemoveAuthenticator(authenticator) => self.remove_authenticator(*authenticator),
             Command::GiveUpAuthenticator(authenticator) => self.give_up_authenticator(*authenticator),
             Command::GiveUpEnrollment(enrollment) => self.give_up_enrollment(*enrollment),

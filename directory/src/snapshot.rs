@@ -11,9 +11,9 @@ use std::sync::Arc;
 use imbl::{OrdMap, OrdSet};
 
 use crate::{
-    ApiToken, ApiTokenId, Authenticator, AuthenticatorId, Certificate, Change, Device, DeviceId, Enrollment,
-    EnrollmentId, EnrollmentToken, EnrollmentTokenId, Fingerprint, Group, GroupId, HardwareId, Instance, InstanceId,
-    KeyThumbprint, ManagementCertificate, MdmReport, Revision, SecretHash, Serial, Settings, User, UserId,
+    ApiToken, ApiTokenId, Authenticator, AuthenticatorId, Certificate, Change, CredentialId, Device, DeviceId,
+    Enrollment, EnrollmentId, EnrollmentToken, EnrollmentTokenId, Fingerprint, Group, GroupId, HardwareId, Instance,
+    InstanceId, KeyThumbprint, ManagementCertificate, MdmReport, Revision, SecretHash, Serial, Settings, User, UserId,
 };
 
 /// The directory at one revision. Snapshots share what they have in common, so a new one costs only what changed.
@@ -50,6 +50,7 @@ pub struct Snapshot {
     instances_by_device: OrdSet<(DeviceId, InstanceId)>,
     authenticators: OrdMap<AuthenticatorId, Arc<Authenticator>>,
     authenticators_by_user: OrdSet<(UserId, AuthenticatorId)>,
+    authenticators_by_credential: OrdMap<CredentialId, AuthenticatorId>,
     management: OrdMap<Fingerprint, Arc<ManagementCertificate>>,
     management_by_device: OrdSet<(DeviceId, Fingerprint)>,
     settings: Option<Arc<Settings>>,

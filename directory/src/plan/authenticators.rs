@@ -27,7 +27,7 @@ impl<'a> Draft<'a> {
         let known = self.authenticator(id)?;
         match &known.kind {
             AuthenticatorKind::Password { hash } if hash == before => {}
-            AuthenticatorKind::Password { .. } | AuthenticatorKind::Totp { .. } => {
+            AuthenticatorKind::Password { .. } | AuthenticatorKind::Totp { .. } | AuthenticatorKind::Webauthn(_) => {
                 return Err(Refusal::PasswordChanged);
             }
         }
@@ -145,7 +145,7 @@ impl<'a> Draft<'a> {
         Ok(())
     }
 
-    fn authenticator(&self, id: AuthenticatorId) -> Result<&'a Arc<Authenticator>, Refusal> {
+    pub(super) fn authenticator(&self, id: AuthenticatorId) -> Result<&'a Arc<Authenticator>, Refusal> {
         self.snapshot
             .authenticator(id)
             .ok_or_else(|| Refusal::not_found(TargetKind::Authenticator, id))

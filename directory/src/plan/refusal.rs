@@ -94,6 +94,15 @@ pub enum Refusal {
     /// No administrator released the user, or it is over, or was used.
     #[error("the user is not released to set up a factor")]
     NotReleased,
+    /// A security key or passkey counted no further than it had before.
+    #[error("the security key's counter went back: there may be a copy of it")]
+    CounterWentBack,
+    /// The security key or passkey is registered already.
+    #[error("the security key or passkey is registered already")]
+    CredentialKnown,
+    /// The user has as many security keys and passkeys as a user can have.
+    #[error("the user has as many security keys and passkeys as are possible: remove one first")]
+    TooManyCredentials,
     /// A factor was not proved; nothing but this line comes of it.
     #[error("{factor}: {reason}")]
     NotAuthenticated {

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use crate::{
-    ApiToken, Authenticator, AuthenticatorId, Certificate, CertificateState, Change, Device, DeviceId, Enrollment,
-    EnrollmentId, EnrollmentToken, EnrollmentTokenId, Fingerprint, Group, GroupId, Instance, InstanceId,
-    ManagementCertificate, Snapshot, User, UserId,
+    ApiToken, Authenticator, AuthenticatorId, AuthenticatorKind, Certificate, CertificateState, Change, Device,
+    DeviceId, Enrollment, EnrollmentId, EnrollmentToken, EnrollmentTokenId, Fingerprint, Group, GroupId, Instance,
+    InstanceId, ManagementCertificate, Snapshot, User, UserId,
 };
 
 impl Snapshot {
@@ -171,6 +171,10 @@ impl Snapshot {
         self.remove_authenticator(authenticator.id);
         self.authenticators_by_user
             .insert((authenticator.user, authenticator.id));
+        if let AuthenticatorKind::Webauthn(key) = &authenticator.kind {
+            self.authenticators_by_credential
+                .insert(key.credential.clone(), authenticator.id);
+        }
         self.authenticators
             .insert(authenticator.id, Arc::new(authenticator.clone()));
     }
@@ -180,6 +184,9 @@ impl Snapshot {
             return;
         };
         self.authenticators_by_user.remove(&(old.user, id));
+        if let AuthenticatorKind::Webauthn(key) = &old.kind {
+            self.authenticators_by_credential.remove(&key.credential);
+        }
     }
 
     fn put_management(&mut self, certificate: &ManagementCertificate) {

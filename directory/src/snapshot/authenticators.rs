@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use crate::{
-    Authenticator, AuthenticatorId, AuthenticatorKind, Device, DeviceId, DeviceState, Enrollment, EnrollmentId,
-    EnrollmentState, FastPassSettings, Fingerprint, HardwareId, Instance, InstanceId, KeyThumbprint,
-    ManagementCertificate, ManagementState, Method, Settings, Snapshot, UserId,
+    Authenticator, AuthenticatorId, AuthenticatorKind, CredentialId, Device, DeviceId, DeviceState, Enrollment,
+    EnrollmentId, EnrollmentState, FastPassSettings, Fingerprint, HardwareId, Instance, InstanceId, KeyThumbprint,
+    ManagementCertificate, ManagementState, Method, Settings, Snapshot, UserId, WebauthnKey,
 };
 
 /// What devices are known by.
@@ -116,6 +116,21 @@ impl Snapshot {
     pub fn totp_of(&self, user: UserId) -> Option<&Arc<Authenticator>> {
         self.authenticators_of_user(user)
             .find(|authenticator| matches!(authenticator.kind, AuthenticatorKind::Totp { .. }))
+    }
+
+    /// The user's security keys and passkeys, by id.
+    pub fn webauthn_of(&self, user: UserId) -> impl Iterator<Item = (&Arc<Authenticator>, &WebauthnKey)> {
+        let keys = self.authenticators_of_user(user);
+        keys.filter_map(|authenticator| match &authenticator.kind {
+            AuthenticatorKind::Webauthn(key) => Some((authenticator, &**key)),
+            AuthenticatorKind::Password { .. } | AuthenticatorKind::Totp { .. } => None,
+        })
+    }
+
+    /// The security key or passkey with this credential.
+    pub fn webauthn_by_credential(&self, credential: &CredentialId) -> Option<&Arc<Authenticator>> {
+        let id = self.authenticators_by_credential.get(credential)?;
+        self.authenticators.get(id)
     }
 
     /// The organisation and what it asks of FastPass; nothing before it was founded.
