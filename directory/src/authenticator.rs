@@ -49,11 +49,13 @@ pub enum AuthenticatorKind {
 pub struct Protected(String);
 
 impl AuthenticatorKind {
-    /// Whether a sign-in can begin with it; a code only stands beside another factor.
+    /// Whether a sign-in can begin with it; a code, or a security key that does not find
+    /// its user, only stands beside another factor.
     pub const fn begins_a_session(&self) -> bool {
         match self {
-            Self::Password { .. } | Self::Webauthn(_) => true,
+            Self::Password { .. } => true,
             Self::Totp { .. } => false,
+            Self::Webauthn(key) => key.discoverable,
         }
     }
 

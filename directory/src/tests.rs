@@ -10,4 +10,5 @@ mod releases;
 mod reports;
 mod scale;
 mod sessions;
+mod webauthn;
 mod world;

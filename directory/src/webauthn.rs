@@ -8,7 +8,7 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::{Deserialize, Serialize};
 
-use crate::{AuthenticatorId, Timestamp, UserId};
+use crate::{AuthenticatorId, Fingerprint, Timestamp, UserId};
 
 /// A WebAuthn credential: a security key, or a passkey on a phone or computer.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -28,9 +28,15 @@ pub struct WebauthnKey {
     /// The model, where it says one, in hexadecimal with dashes: its own word unless it is attested.
     #[serde(default)]
     pub model: Option<String>,
-    /// Whether a configured root vouches that the key lives in hardware of this model.
+    /// The root that vouched for the hardware of this model when the key was registered, where one did.
     #[serde(default)]
-    pub attested: bool,
+    pub attested_by: Option<Fingerprint>,
+    /// Whether it finds its user by itself, without their username, as the browser said.
+    #[serde(default)]
+    pub discoverable: bool,
+    /// Whether it has ever verified its user, with PIN or biometric.
+    #[serde(default)]
+    pub verifies: bool,
     /// How browsers reach it: a hint for them, and nothing else.
     #[serde(default)]
     pub transports: BTreeSet<String>,
@@ -69,6 +75,8 @@ pub struct WebauthnUse {
     pub counter: u32,
     /// Whether it says that it is backed up.
     pub backed_up: bool,
+    /// Whether it verified its user.
+    pub verified: bool,
 }
 
 impl WebauthnKey {

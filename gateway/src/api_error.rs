@@ -227,6 +227,8 @@ fn code_of(refusal: &Refusal) -> Code {
         | Refusal::NotUnique { .. }
         | Refusal::Circle
         | Refusal::KeyKnown
+        | Refusal::CredentialKnown
+        | Refusal::TooManyCredentials
         | Refusal::CertificateKnown
         | Refusal::InstanceElsewhere
         | Refusal::HardwareRequired
@@ -246,7 +248,9 @@ fn code_of(refusal: &Refusal) -> Code {
         Refusal::DeviceChanged => Code::UnderWay,
         Refusal::UserVerificationRequired => Code::VerificationRequired,
         Refusal::EnrollmentNotActive | Refusal::EnrollmentTooOld | Refusal::CertificateNotLive => Code::FactorNotActive,
-        Refusal::CodeUsed | Refusal::PasswordChanged | Refusal::NotAuthenticated { .. } => Code::NotAuthenticated,
+        Refusal::CodeUsed | Refusal::CounterWentBack | Refusal::PasswordChanged | Refusal::NotAuthenticated { .. } => {
+            Code::NotAuthenticated
+        }
     }
 }
 

@@ -12,6 +12,7 @@ use policies::{CacheLimits, Decider, LoadErrors, PolicyFile, PolicySet};
 
 use crate::config::{self, ClientAuthority, Config, ConfigErrors, KeyPairFiles};
 use crate::device_trust::{DeviceTrust, Manager};
+use crate::factors::webauthn::{Attestation, BadKeyRoots};
 use crate::front::{Trust, TrustError};
 use crate::private_file::{self, PrivateFileError};
 use crate::setup::{Setup, SetupError};
@@ -73,6 +74,9 @@ pub(crate) enum LoadFailure {
     /// A root of attestation cannot be used.
     #[error("attestation.roots")]
     Roots(#[source] BadRoots),
+    /// A root of security keys cannot be used.
+    #[error("sign_in.webauthn.attestation.roots")]
+    KeyRoots(#[source] BadKeyRoots),
     /// A file of certificates cannot be read.
     #[error("expected certificates in PEM in `{}`", file.display())]
     Certificates {
@@ -161,7 +165,8 @@ pub(crate) fn load(config: &Path, now: Timestamp) -> Result<Loaded, LoadFailure>
     Ok(Loaded {
         setup: {
             let devices = load_device_trust(&config, now)?;
-            Setup::new(config, devices)?
+            let key_attestation = load_key_attestation(&config)?;
+            Setup::new(config, devices, key_attestation)?
         },
         trust,
         authority,
@@ -237,6 +242,22 @@ fn load_device_trust(config: &Config, now: Timestamp) -> Result<DeviceTrust, Loa
     }
     let sources = config.mdm_sources.as_slice().into();
     Ok(DeviceTrust::new(sources, roots, managers, own, config.demo))
+}
+
+/// Whose word on the hardware of security keys counts.
+fn load_key_attestation(config: &Config) -> Result<Option<Attestation>, LoadFailure> {
+    let Some(configured) = &config.sign_in.key_attestation else {
+        return Ok(None);
+    };
+    let mut roots = Vec::new();
+    for file in &configured.roots {
+        for der in read_certificates(file)? {
+            check_demo(file, certs::is_demo(&der), config)?;
+            roots.push(der);
+        }
+    }
+    let attestation = Attestation::new(&roots, configured.models.clone(), configured.required);
+    attestation.map(Some).map_err(LoadFailure::KeyRoots)
 }
 
 fn manager(file: &Path, der: &[u8], revoked: Option<ForeignCrl>) -> Result<Manager, LoadFailure> {

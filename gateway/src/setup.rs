@@ -13,6 +13,7 @@ use rustls::pki_types::pem::PemObject;
 
 use crate::config::{Application, Config, HostPattern};
 use crate::device_trust::DeviceTrust;
+use crate::factors::webauthn::{Attestation, BadOrigin, Webauthn};
 
 /// Numbers the pools of upstream connections: after a reload none is reused whose peer was verified by other CAs.
 static POOLS: AtomicU64 = AtomicU64::new(1);
@@ -27,6 +28,8 @@ pub(crate) struct Setup {
     pub(crate) device_origin: Option<String>,
     /// Where the auth host is: `https://host` or `https://host:port`.
     pub(crate) auth_origin: String,
+    /// Asks security keys and passkeys.
+    pub(crate) webauthn: Arc<Webauthn>,
     /// The zones of an address that lies in none.
     pub(crate) no_zones: Arc<[String]>,
     served: HashMap<String, Arc<Served>>,
@@ -58,6 +61,9 @@ pub(crate) enum SetupError {
         #[source]
         source: rustls::pki_types::pem::Error,
     },
+    /// The auth host is no place for security keys.
+    #[error("hosts.auth")]
+    Webauthn(#[from] BadOrigin),
     /// Its upstream's CA file has no usable certificate.
     #[error("applications: `{application}`: `{}` holds no usable CA certificate", file.display())]
     NoAuthority {
@@ -73,7 +79,11 @@ impl Setup {
     ///
     /// # Errors
     /// If the CA file of an upstream does not hold CA certificates.
-    pub(crate) fn new(config: Config, trust: DeviceTrust) -> Result<Self, SetupError> {
+    pub(crate) fn new(
+        config: Config,
+        trust: DeviceTrust,
+        key_attestation: Option<Attestation>,
+    ) -> Result<Self, SetupError> {
         let mut served = HashMap::new();
         for application in config.applications() {
             let pool = POOLS.fetch_add(1, Ordering::Relaxed);
@@ -83,8 +93,10 @@ impl Setup {
             );
         }
         let auth_origin = origin(&config, config.hosts.auth.as_str());
+        let webauthn = Webauthn::new(config.hosts.auth.as_str(), &auth_origin, key_attestation)?;
         Ok(Self {
             auth_origin,
+            webauthn: Arc::new(webauthn),
             device_origin: config.hosts.device.as_ref().map(|host| origin(&config, host.as_str())),
             trust: Arc::new(trust),
             no_zones: Arc::new([]),

@@ -156,7 +156,7 @@ pub(crate) async fn hash_password(world: &World, password: Password) -> Result<P
     }
 }
 
-fn guess(username: &str, factor: Factor, source: IpAddr) -> Guess {
+pub(crate) fn guess(username: &str, factor: Factor, source: IpAddr) -> Guess {
     Guess {
         account: AccountKey::of(username),
         factor,
@@ -243,7 +243,7 @@ pub(crate) fn nobody(address: IpAddr) -> Actor {
     }
 }
 
-fn admit(world: &World, guess: &Guess) -> Result<Admission, ApiError> {
+pub(crate) fn admit(world: &World, guess: &Guess) -> Result<Admission, ApiError> {
     let admitted = world.sign_ins.throttle.admit(guess, world.clock.now());
     admitted.map_err(|throttled| {
         metrics::counter!("latchkey_sign_ins_total", "outcome" => "throttled").increment(1);
@@ -316,7 +316,7 @@ async fn verify_password(
 fn hash_in(authenticator: &Authenticator) -> Option<Protected> {
     match &authenticator.kind {
         AuthenticatorKind::Password { hash } => Some(hash.clone()),
-        AuthenticatorKind::Totp { .. } => None,
+        AuthenticatorKind::Totp { .. } | AuthenticatorKind::Webauthn(_) => None,
     }
 }
 

@@ -9,6 +9,7 @@ mod forms;
 mod places;
 mod profile;
 mod requests;
+mod security_keys;
 mod tabs;
 
 use std::path::Path;
@@ -28,6 +29,7 @@ pub use self::element::Element;
 use self::places::Place;
 pub use self::profile::{Setup, Window};
 pub use self::requests::Sent;
+pub use self::security_keys::VirtualKey;
 pub use self::tabs::Tab;
 use crate::demo::Demo;
 use crate::process::until;

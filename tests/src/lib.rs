@@ -17,6 +17,7 @@ pub mod histogram;
 pub mod openssl;
 pub mod process;
 pub mod raw;
+pub mod security_key;
 pub mod shared;
 pub mod site;
 pub mod tls;

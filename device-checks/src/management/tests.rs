@@ -49,8 +49,8 @@ fn a_management_certificate_whose_key_signed_the_challenge_is_verified() {
 fn an_rsa_key_of_2048_bits_signs_and_a_shorter_one_does_not() {
     let scene = Scene::new();
     let verified = |pkcs8: &[u8]| {
-        let key = rsa::PrivateKey::from_pkcs8_der(pkcs8).unwrap();
-        let info = rsa::PublicKey::from(&key).to_public_key_der().unwrap().into_vec();
+        let key = rsa::RsaPrivateKey::from_pkcs8_der(pkcs8).unwrap();
+        let info = rsa::RsaPublicKey::from(&key).to_public_key_der().unwrap().into_vec();
         let leaf = scene.ca.admit_other(info, |_| {});
         let input = SigningInput::new(&leaf, &scene.claims).unwrap();
         assert_eq!(input.algorithm(), Algorithm::Rs256);

@@ -41,6 +41,7 @@ impl Draft<'_> {
         let key = WebauthnKey {
             counter: used.counter,
             backed_up: used.backed_up,
+            verifies: key.verifies || used.verified,
             last_used: Some(self.now),
             ..key
         };

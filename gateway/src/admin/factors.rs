@@ -7,6 +7,7 @@ use axum::routing::{delete, get, put};
 use axum::{Json, Router};
 use directory::{
     Authenticator, AuthenticatorId, AuthenticatorKind, Command, Enrollment, EnrollmentState, Method, Protected, Scope,
+    WebauthnKey,
 };
 use http::StatusCode;
 use serde::Deserialize;
@@ -46,7 +47,7 @@ async fn set_password(
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// FastPass on each device, then TOTP; a password is no factor of its own here, as scripts know it.
+/// FastPass on each device, then TOTP, security keys and passkeys; a password is no factor of its own here, as scripts know it.
 async fn list(call: Call, Path(name): Path<String>) -> Result<Json<Vec<Value>>, ApiError> {
     let view = call.read(Scope::UsersRead)?;
     let user = view.find_user(&name)?.id;
@@ -54,7 +55,11 @@ async fn list(call: Call, Path(name): Path<String>) -> Result<Json<Vec<Value>>, 
     let usable = enrollments.filter(|one| one.state.is_link() && one.methods.contains(&Method::SignedNonce));
     let signed_nonce = usable.map(|enrollment| view.signed_nonce(enrollment));
     let totp = view.snapshot.totp_of(user).map(|authenticator| shape(authenticator));
-    Ok(Json(signed_nonce.chain(totp).collect()))
+    let keys = view
+        .snapshot
+        .webauthn_of(user)
+        .map(|(known, key)| key_shape(known, key));
+    Ok(Json(signed_nonce.chain(totp).chain(keys).collect()))
 }
 
 #[derive(Deserialize)]
@@ -134,12 +139,29 @@ fn shape(authenticator: &Authenticator) -> Value {
         "factorType": match authenticator.kind {
             AuthenticatorKind::Password { .. } => "password",
             AuthenticatorKind::Totp { .. } => TOTP,
+            AuthenticatorKind::Webauthn(_) => "webauthn",
         },
         "provider": "LATCHKEY",
         "status": "ACTIVE",
         "created": time(authenticator.created),
         "lastUpdated": time(authenticator.updated),
     })
+}
+
+/// A security key or passkey; its public key is of no use to scripts.
+fn key_shape(authenticator: &Authenticator, key: &WebauthnKey) -> Value {
+    let mut shape = shape(authenticator);
+    if let Some(members) = shape.as_object_mut() {
+        let profile = json!({
+            "name": key.name,
+            "credentialId": key.credential,
+            "model": key.model,
+            "backupEligible": key.backup_eligible,
+        });
+        members.insert("profile".to_owned(), profile);
+        members.insert("lastUsed".to_owned(), key.last_used.map(time).into());
+    }
+    shape
 }
 
 const TOTP: &str = "token:software:totp";

@@ -18,6 +18,7 @@ use super::source::Source;
 use super::values::{
     Expected, address, duration, label, level, limit, loopback_address, name, network, number, one_of,
 };
+use super::webauthn::check_webauthn;
 use super::{
     ClientAuthority, Config, Enrollment, KeyPairFiles, Log, LogFormat, OwnHosts, SignIn, Tls, TlsVersion, Zone,
 };
@@ -287,6 +288,7 @@ fn check_sign_in(raw: &RawSignIn, checker: &mut Checker<'_>) -> Option<SignIn> {
     }
     let age = raw.session_maximum_age.as_deref().unwrap_or("7d");
     let session_maximum_age = checker.value("sign_in.session_maximum_age", age, duration(MINUTE..=365 * DAY));
+    let key_attestation = check_webauthn(&raw.webauthn, checker);
     let idle = raw.session_idle.as_deref().unwrap_or("2d");
     let session_idle = checker.value("sign_in.session_idle", idle, duration(MINUTE..=365 * DAY));
     Some(SignIn {
@@ -294,6 +296,7 @@ fn check_sign_in(raw: &RawSignIn, checker: &mut Checker<'_>) -> Option<SignIn> {
         session_maximum_age: session_maximum_age?,
         session_idle: session_idle?,
         count_software_verification: raw.count_software_verification,
+        key_attestation: key_attestation?,
     })
 }
 

@@ -12,10 +12,12 @@ mod routes;
 mod source;
 mod upstream;
 mod values;
+mod webauthn;
 
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -221,6 +223,19 @@ pub(crate) struct SignIn {
     pub(crate) session_idle: Duration,
     /// Whether a PIN that only software asks for counts as a factor.
     pub(crate) count_software_verification: bool,
+    /// Whose word on the hardware of security keys counts; nobody's where there is none.
+    pub(crate) key_attestation: Option<KeyAttestation>,
+}
+
+/// Whose word on the hardware of security keys counts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct KeyAttestation {
+    /// The CAs that vouch for models, PEM.
+    pub(crate) roots: Vec<PathBuf>,
+    /// The models (AAGUIDs) that count; all of the roots' where none is named.
+    pub(crate) models: BTreeSet<String>,
+    /// Whether others cannot be registered at all.
+    pub(crate) required: bool,
 }
 
 /// Which machines are believed to be what they prove.

@@ -109,6 +109,24 @@ pub(super) struct RawSignIn {
     pub(super) session_idle: Option<String>,
     #[serde(default)]
     pub(super) count_software_verification: bool,
+    #[serde(default)]
+    pub(super) webauthn: RawWebauthn,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, expecting = "`attestation`")]
+pub(super) struct RawWebauthn {
+    pub(super) attestation: Option<RawKeyAttestation>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, expecting = "`roots`, and perhaps `models` and `required`")]
+pub(super) struct RawKeyAttestation {
+    pub(super) roots: Vec<String>,
+    #[serde(default)]
+    pub(super) models: Vec<String>,
+    #[serde(default)]
+    pub(super) required: bool,
 }
 
 #[derive(Debug, Default, Deserialize)]

@@ -364,6 +364,7 @@ impl Place {
             "other-ca.crl",
             "internal-ca.pem",
             "tpm-maker.pem",
+            "key-maker.pem",
             "management-ca.pem",
             "management-ca.key",
             "mdm-ca.pem",

@@ -6,4 +6,5 @@ pub(crate) mod password;
 pub(crate) mod strength;
 pub(crate) mod throttle;
 pub(crate) mod totp;
+pub(crate) mod webauthn;
 mod window;

@@ -18,6 +18,7 @@ mod section;
 mod sign_in;
 mod step_up;
 pub(crate) mod texts;
+mod webauthn;
 
 use askama::Template;
 use axum::response::{Html, IntoResponse, Response};
@@ -38,6 +39,7 @@ use section::Section;
 pub(crate) use sign_in::{Application, CodePage, DevicePage, DeviceSearch, Identify, Methods, Offer, PasswordPage};
 pub(crate) use step_up::{Expired, NothingHelps, StepUp};
 pub(crate) use texts::{ENGLISH, Texts};
+pub(crate) use webauthn::{AddKey, KeyPage, KeySearch};
 
 /// A page of the auth host.
 pub(crate) trait Page: Template {

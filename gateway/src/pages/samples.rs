@@ -53,6 +53,7 @@ fn signing_in(outside: &str) -> Vec<Sample> {
         notice: None,
         error: None,
         search: Some(search(&state, None, true)),
+        passkeys: Some(key_search(&state, true)),
     };
     let password = |error, wait| PasswordPage {
         shell: shell(),
@@ -87,6 +88,7 @@ fn signing_in(outside: &str) -> Vec<Sample> {
                 }),
                 error: Some(texts.identify.missing),
                 search: None,
+                passkeys: None,
                 ..identify
             },
         ),
@@ -118,6 +120,17 @@ fn signing_in(outside: &str) -> Vec<Sample> {
                 change: "/sign-in?change",
                 other: Some("/sign-in/methods"),
                 search: search(&state, hint, false),
+            },
+        ),
+        sample(
+            "webauthn",
+            &KeyPage {
+                shell: shell(),
+                application,
+                username: hint,
+                change: "/sign-in?change",
+                other: Some("/sign-in/methods"),
+                search: key_search(&state, false),
             },
         ),
         sample(
@@ -195,6 +208,16 @@ fn signed_in(outside: &str) -> Vec<Sample> {
             },
         ),
         sample("home", &home(&device, &user)),
+        sample(
+            "webauthn-add",
+            &AddKey {
+                shell: shell(),
+                user: &user,
+                back: "/account/factors",
+                done: "/account/factors",
+                search: key_search(outside, false),
+            },
+        ),
         Sample {
             name: "message",
             html: message.render().unwrap(),
@@ -305,6 +328,15 @@ fn search<'a>(state: &'a str, login_hint: Option<&'a str>, silent: bool) -> Devi
     }
 }
 
+fn key_search(state: &str, quiet: bool) -> KeySearch<'_> {
+    KeySearch {
+        state,
+        options_url: "/sign-in/webauthn/options",
+        finish_url: "/sign-in/webauthn/finish",
+        quiet,
+    }
+}
+
 fn offers(texts: &'static Texts) -> Vec<Offer<'static>> {
     let of = |id, title, hint, href| Offer { id, title, hint, href };
     vec![
@@ -313,6 +345,12 @@ fn offers(texts: &'static Texts) -> Vec<Offer<'static>> {
             texts.methods.device,
             texts.methods.device_hint,
             "/sign-in/device",
+        ),
+        of(
+            "webauthn",
+            texts.methods.webauthn,
+            texts.methods.webauthn_hint,
+            "/sign-in/webauthn",
         ),
         of(
             "password",

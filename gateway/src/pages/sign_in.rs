@@ -4,6 +4,7 @@ use askama::Template;
 use serde::Serialize;
 
 use super::texts::{DeviceTexts, Texts};
+use super::webauthn::KeySearch;
 use super::{Notice, Page, Policy, Shell, script_data};
 
 /// The application that somebody is on the way to.
@@ -40,6 +41,8 @@ pub(crate) struct Identify<'a> {
     pub(crate) error: Option<&'a str>,
     /// Looks for a device meanwhile, without asking anybody anything.
     pub(crate) search: Option<DeviceSearch<'a>>,
+    /// Offers the passkeys that the browser knows, beside the username.
+    pub(crate) passkeys: Option<KeySearch<'a>>,
 }
 
 /// Offers the ways to sign in that could satisfy the application; the same for every username.
@@ -210,7 +213,7 @@ impl Page for DevicePage<'_> {
     }
 }
 
-fn leading_to(application: Option<Application<'_>>) -> Policy<'_> {
+pub(super) fn leading_to(application: Option<Application<'_>>) -> Policy<'_> {
     Policy {
         application: application.map(|application| application.origin),
         ..Policy::default()

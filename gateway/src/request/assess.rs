@@ -120,6 +120,7 @@ fn factors_held(directory: &Snapshot, user: &User) -> BTreeSet<HeldFactor> {
     let kinds = authenticators.map(|authenticator| match authenticator.kind {
         AuthenticatorKind::Password { .. } => HeldFactor::Password,
         AuthenticatorKind::Totp { .. } => HeldFactor::Totp,
+        AuthenticatorKind::Webauthn(_) => HeldFactor::Webauthn,
     });
     let mut enrollments = directory.enrollments_of_user(user.id);
     let fastpass = enrollments.any(|enrollment| {

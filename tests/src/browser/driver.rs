@@ -74,8 +74,8 @@ impl Driver {
     }
 
     /// Gives a command that the client has no function for.
-    pub(super) fn post(&self, path: &'static str, body: &Value) -> Result<Value, CmdError> {
-        let body = body.to_string();
+    pub(super) fn post(&self, path: &str, body: &Value) -> Result<Value, CmdError> {
+        let (path, body) = (path.to_owned(), body.to_string());
         self.attempt(self.client.issue_cmd(Post { path, body }))
     }
 
@@ -88,7 +88,7 @@ impl Driver {
 /// A command to a path of the session.
 #[derive(Debug)]
 struct Post {
-    path: &'static str,
+    path: String,
     body: String,
 }
 

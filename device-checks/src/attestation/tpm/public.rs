@@ -30,7 +30,7 @@ pub(super) struct Public {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Key {
     /// RSA with 2048 bits and the exponent 65537. Public operations alone: RUSTSEC-2023-0071 is about private ones.
-    Rsa(rsa::PublicKey),
+    Rsa(rsa::RsaPublicKey),
     /// A point on P-256.
     P256(PublicKey),
 }
@@ -188,7 +188,7 @@ pub(super) fn rsa_key(modulus: &[u8]) -> Result<Key, Malformed> {
         return Err(Malformed::Key);
     }
     let modulus = BoxedUint::from_be_slice(modulus, RSA_BITS.into()).map_err(|_| Malformed::Key)?;
-    let key = rsa::PublicKey::new(modulus, BoxedUint::from(EXPONENT)).map_err(|_| Malformed::Key)?;
+    let key = rsa::RsaPublicKey::new(modulus, BoxedUint::from(EXPONENT)).map_err(|_| Malformed::Key)?;
     Ok(Key::Rsa(key))
 }
 

@@ -171,7 +171,7 @@ fn application(state: &State) -> String {
     super::title(state).map_or_else(|| "Latchkey".to_owned(), |leading| leading.name)
 }
 
-fn too_old(visitor: &Visitor) -> Response {
+pub(super) fn too_old(visitor: &Visitor) -> Response {
     let texts = &visitor.shell().texts.expired;
     let answer = problem(StatusCode::BAD_REQUEST, "sign-in-over", texts.title, texts.lead);
     visitor.answer(answer)
@@ -190,7 +190,7 @@ pub(crate) fn problem(status: StatusCode, code: &str, title: &str, detail: &str)
     (status, kind, body.to_string()).into_response()
 }
 
-fn no_store(answer: impl IntoResponse) -> Response {
+pub(super) fn no_store(answer: impl IntoResponse) -> Response {
     let caching = [(header::CACHE_CONTROL, "no-store")];
     (caching, answer).into_response()
 }

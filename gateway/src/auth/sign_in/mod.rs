@@ -12,6 +12,7 @@ mod prove;
 pub(super) mod state;
 mod under_way;
 mod visitor;
+mod webauthn;
 
 use std::sync::Arc;
 
@@ -57,6 +58,7 @@ pub(super) fn routes() -> Router<Arc<World>> {
         .route("/sign-in/another", get(another))
         .merge(home::routes())
         .merge(enroll::routes())
+        .merge(webauthn::routes())
 }
 
 #[derive(Deserialize)]
@@ -198,6 +200,7 @@ fn identify_page(visitor: &Visitor, state: &State, notice: Option<Notice<'_>>, e
     let application = title(state);
     let search = offers::looks_for_device(visitor, state)
         .then(|| device::search(&setup, &sealed, agents_demand(visitor, state), None, true));
+    let passkeys = offers::looks_for_passkeys(visitor, state).then(|| webauthn::search(&sealed, true));
     let page = Identify {
         shell: visitor.shell(),
         application: application.as_ref().map(Leading::page),
@@ -206,6 +209,7 @@ fn identify_page(visitor: &Visitor, state: &State, notice: Option<Notice<'_>>, e
         notice,
         error,
         search,
+        passkeys,
     };
     visitor.answer(pages::respond(StatusCode::OK, &page))
 }

@@ -318,11 +318,10 @@ fn at_hand(view: &View, user: &User) -> Vec<Vec<Supposed>> {
     let password = directory
         .password_of(user.id)
         .map(|_| supposed(Proves::Password, Factor::Password, now));
-    let others: Vec<Supposed> = directory
+    let totp = directory
         .totp_of(user.id)
-        .map(|_| supposed(Proves::Totp, Factor::Totp, now))
-        .into_iter()
-        .collect();
+        .map(|_| supposed(Proves::Totp, Factor::Totp, now));
+    let others: Vec<Supposed> = totp.into_iter().chain(supposed_keys(view, user)).collect();
     let alone = password.iter().chain(&others).map(|one| vec![one.clone()]);
     let beside_password = password
         .iter()
@@ -422,6 +421,38 @@ fn supposed(proves: Proves, factor: Factor, at: Timestamp) -> Supposed {
         },
     };
     Supposed { proves, proof }
+}
+
+/// What the user's security keys and passkeys could prove: that one was touched, and where it can, who touched it. Keys of
+/// which policies see the same are one.
+fn supposed_keys(view: &View, user: &User) -> Vec<Supposed> {
+    let keys = view.directory.webauthn_of(user.id);
+    let kinds: BTreeSet<_> = keys
+        .map(|(_, key)| (view.setup.webauthn.is_hardware(key), !key.backup_eligible, key.verifies))
+        .collect();
+    let ways = kinds
+        .into_iter()
+        .flat_map(|(hardware_protected, device_bound, verifies)| {
+            let touched = Properties {
+                phishing_resistant: true,
+                hardware_protected,
+                device_bound,
+                user_presence: true,
+                ..Properties::default()
+            };
+            let verified = Properties {
+                user_verified: true,
+                ..touched
+            };
+            let verified = verifies.then_some((Proves::WebauthnVerified, verified));
+            [(Proves::Webauthn, touched)].into_iter().chain(verified)
+        });
+    let made = ways.map(|(proves, properties)| {
+        let Supposed { proof, .. } = supposed(proves, Factor::Webauthn, view.now);
+        let proof = FactorProof { properties, ..proof };
+        Supposed { proves, proof }
+    });
+    made.collect()
 }
 
 fn supposed_signature(

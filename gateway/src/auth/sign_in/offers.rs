@@ -32,6 +32,8 @@ pub(super) struct Links {
     pub(super) password: String,
     /// By a code.
     pub(super) totp: String,
+    /// By a security key or passkey.
+    pub(super) webauthn: String,
     /// What follows.
     pub(super) next: String,
 }
@@ -46,6 +48,7 @@ impl Links {
             device: link("device"),
             password: link("password"),
             totp: link("totp"),
+            webauthn: link("webauthn"),
             next: link("next"),
         }
     }
@@ -77,19 +80,33 @@ fn openers(visitor: &Visitor, state: &State) -> Arc<[BTreeSet<Proves>]> {
             next::openers(&visitor.world, &visitor.view, transaction, ip)
         }
         // One's own page opens to any session.
-        None => Arc::new([BTreeSet::from([Proves::Fastpass]), BTreeSet::from([Proves::Password])]),
+        None => Arc::new([
+            BTreeSet::from([Proves::Fastpass]),
+            BTreeSet::from([Proves::Webauthn]),
+            BTreeSet::from([Proves::Password]),
+        ]),
     }
 }
 
-/// What the device has to have its person do.
-pub(super) fn demand(visitor: &Visitor, state: &State) -> Confirmation {
-    let ways: Arc<[BTreeSet<Proves>]> = match visitor.session() {
+/// What would do, as far as can be said: for whoever is signed in what they could prove, before that what anybody could.
+pub(super) fn ways(visitor: &Visitor, state: &State) -> Arc<[BTreeSet<Proves>]> {
+    match visitor.session() {
         Some(session) => match next::after(visitor, state, &session.grip.clone()) {
             next::Next::Ask { ways, .. } => ways.into(),
             next::Next::Leave(_) | next::Next::Nothing { .. } => Arc::new([]),
         },
         None => openers(visitor, state),
-    };
+    }
+}
+
+/// Whether the browser may offer passkeys beside the username.
+pub(super) fn looks_for_passkeys(visitor: &Visitor, state: &State) -> bool {
+    ways_before(visitor, state).webauthn
+}
+
+/// What the device has to have its person do.
+pub(super) fn demand(visitor: &Visitor, state: &State) -> Confirmation {
+    let ways = ways(visitor, state);
     let demands = ways.iter().filter_map(|set| set.iter().copied().find_map(confirmation));
     demands.min().unwrap_or(Confirmation::Silent)
 }
@@ -114,9 +131,11 @@ const fn confirmation(proves: Proves) -> Option<Confirmation> {
 pub(super) fn first_way(visitor: &Visitor, state: &State) -> String {
     let links = Links::of(&state.seal(&visitor.world.seal));
     let ways = ways_before(visitor, state);
+    // Whoever has a passkey was offered it beside the username.
     match (ways.device, ways.password) {
         (true, false) => links.device,
         (false, true) => links.password,
+        (false, false) if ways.webauthn => links.webauthn,
         (true, true) | (false, false) => links.methods,
     }
 }
@@ -137,12 +156,26 @@ pub(super) fn before_anybody_is_known<'a>(visitor: &Visitor, state: &State, link
         hint: texts.password_hint,
         href: &links.password,
     });
-    device.into_iter().chain(password).collect()
+    let webauthn = ways.webauthn.then_some(Offer {
+        id: "webauthn",
+        title: texts.webauthn,
+        hint: texts.webauthn_hint,
+        href: &links.webauthn,
+    });
+    device.into_iter().chain(webauthn).chain(password).collect()
 }
 
 struct Ways {
     device: bool,
     password: bool,
+    webauthn: bool,
+}
+
+impl Ways {
+    fn are_several(&self) -> bool {
+        let ways = [self.device, self.password, self.webauthn];
+        ways.into_iter().filter(|way| *way).count() > 1
+    }
 }
 
 fn ways_before(visitor: &Visitor, state: &State) -> Ways {
@@ -151,6 +184,7 @@ fn ways_before(visitor: &Visitor, state: &State) -> Ways {
     Ways {
         device: fastpass_is_on(visitor) && mentions(|proves| confirmation(proves).is_some()),
         password: mentions(|proves| proves == Proves::Password),
+        webauthn: mentions(|proves| matches!(proves, Proves::Webauthn | Proves::WebauthnVerified)),
     }
 }
 
@@ -164,7 +198,7 @@ pub(super) fn other_way(visitor: &Visitor, state: &State, links: &Links) -> Opti
         return None;
     }
     let ways = ways_before(visitor, state);
-    (ways.device && ways.password && state.username.is_some()).then(|| links.methods.clone())
+    (ways.are_several() && state.username.is_some()).then(|| links.methods.clone())
 }
 
 /// Whose password or code is asked for.
@@ -247,13 +281,14 @@ fn offers<'a>(visitor: &Visitor, links: &'a Links, ways: &[BTreeSet<Proves>]) ->
                 hint: texts.totp_hint,
                 href: &links.totp,
             },
+            Proves::Webauthn | Proves::WebauthnVerified => Offer {
+                id: "webauthn",
+                title: texts.webauthn,
+                hint: texts.webauthn_hint,
+                href: &links.webauthn,
+            },
             // No page asks for these.
-            Proves::Webauthn
-            | Proves::WebauthnVerified
-            | Proves::Push
-            | Proves::PushVerified
-            | Proves::Email
-            | Proves::Recovery => return None,
+            Proves::Push | Proves::PushVerified | Proves::Email | Proves::Recovery => return None,
         };
         offered.insert(offer.id).then_some(offer)
     });

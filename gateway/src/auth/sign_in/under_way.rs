@@ -8,6 +8,7 @@ use moka::sync::Cache;
 use serde::{Deserialize, Serialize};
 
 use super::enroll::EnrollmentChallenges;
+use super::webauthn::Ceremonies;
 use crate::auth::transaction::Codes;
 
 /// Sign-ins that are under way.
@@ -16,6 +17,8 @@ pub(crate) struct UnderWay {
     pub(crate) codes: Codes,
     /// Agents that wait to enrol.
     pub(crate) enrollments: EnrollmentChallenges,
+    /// Security keys that are asked.
+    pub(crate) ceremonies: Ceremonies,
     partial: Cache<PartialId, Partial>,
 }
 
@@ -44,6 +47,7 @@ impl UnderWay {
         Self {
             codes: Codes::new(),
             enrollments: EnrollmentChallenges::new(),
+            ceremonies: Ceremonies::new(),
             partial: cache.time_to_live(PATIENCE).build(),
         }
     }

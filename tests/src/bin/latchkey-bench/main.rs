@@ -5,6 +5,7 @@ mod enrolling;
 mod fronts;
 mod measure;
 mod nginx;
+mod security_keys;
 mod signing_in;
 mod table;
 

@@ -12,10 +12,10 @@ use latchkey_tests::process::{Process, until};
 use latchkey_tests::raw::RawClient;
 use serde_json::{Value, json};
 
-use crate::Arguments;
 use crate::enrolling::{GATEWAYS_CORE, OTHER_CORE, Prepared, at_once, call, enroll, pin, rate};
 use crate::fronts::on_core;
 use crate::table::median;
+use crate::{Arguments, security_keys};
 
 /// Signs in on one core, over connections that are kept; then measures a long row of sessions, and what a cookie costs.
 pub(crate) fn measure(arguments: &Arguments, load: &Path) -> String {
@@ -29,6 +29,7 @@ pub(crate) fn measure(arguments: &Arguments, load: &Path) -> String {
         eprintln!("round {round} of {}: {measured:.0} sign-ins/s", arguments.rounds);
         per_second.push(measured);
     }
+    let by_keys = security_keys::measure(&demo, arguments);
     let before = resident(demo.process());
     let made = rounds_of_sessions(&demo, &devices, arguments.sessions);
     let after = resident(demo.process());
@@ -37,6 +38,7 @@ pub(crate) fn measure(arguments: &Arguments, load: &Path) -> String {
     format!(
         "FastPass sign-ins, from the application's first answer to its page, durable: {:.0} a second on one core\n\
          ({} in each of {} rounds by {CLIENTS} clients over kept connections, {} devices).\n\
+         {by_keys}\n\
          Sessions: {made} cost {:.0} MB, {:.1} KB each (resident memory of the gateway: {:.0} MB, then {:.0} MB).\n\
          Requests with a session cookie: {:.2} x the rate of those with a certificate ({:.0}/s against {:.0}/s, interleaved).\n\
          Username posted to application open, silent, one agent, nothing else running: p50 {:.1} ms, p95 {:.1} ms of {LATENCIES}.",
@@ -302,20 +304,20 @@ fn loopback(demo: &Demo, port: u16, method: &str, path: &str, body: &str) -> Str
     text
 }
 
-struct Told {
-    status: u16,
+pub(crate) struct Told {
+    pub(crate) status: u16,
     fields: Vec<(String, String)>,
-    text: String,
+    pub(crate) text: String,
 }
 
 impl Told {
-    fn json(&self) -> Value {
+    pub(crate) fn json(&self) -> Value {
         assert_eq!(self.status, 200, "{}", self.text);
         serde_json::from_str(&self.text).expect("JSON")
     }
 }
 
-fn ask(demo: &Demo, client: &mut RawClient, app: &str, what: &str, fields: &[&str], body: &str) -> Told {
+pub(crate) fn ask(demo: &Demo, client: &mut RawClient, app: &str, what: &str, fields: &[&str], body: &str) -> Told {
     let (host, length) = (format!("{}:{}", host(app), demo.address().port()), body.len());
     let fields: String = fields.iter().map(|field| format!("{field}\r\n")).collect();
     let request = format!("{what} HTTP/1.1\r\nHost: {host}\r\n{fields}Content-Length: {length}\r\n\r\n{body}");
@@ -328,7 +330,7 @@ fn ask(demo: &Demo, client: &mut RawClient, app: &str, what: &str, fields: &[&st
     }
 }
 
-fn header(told: &Told, name: &str) -> String {
+pub(crate) fn header(told: &Told, name: &str) -> String {
     let found = told.fields.iter().find(|(field, _)| field.eq_ignore_ascii_case(name));
     found
         .map(|(_, value)| value.clone())
@@ -336,7 +338,7 @@ fn header(told: &Told, name: &str) -> String {
 }
 
 /// The last cookie that was set, as a browser sends it.
-fn cookie(told: &Told) -> String {
+pub(crate) fn cookie(told: &Told) -> String {
     let set = told
         .fields
         .iter()
@@ -345,20 +347,20 @@ fn cookie(told: &Told) -> String {
     value.split(';').next().unwrap_or_default().to_owned()
 }
 
-fn path(url: &str) -> String {
+pub(crate) fn path(url: &str) -> String {
     let rest = url.strip_prefix("https://").unwrap_or(url);
     rest.find('/')
         .map_or_else(|| "/".to_owned(), |at| rest[at..].to_owned())
 }
 
-fn state(page: &str) -> String {
+pub(crate) fn state(page: &str) -> String {
     match page.contains("name=\"state\" value=\"") {
         true => between(page, "name=\"state\" value=\"", "\""),
         false => between(page, "&quot;state&quot;:&quot;", "&quot;"),
     }
 }
 
-fn between(text: &str, before: &str, after: &str) -> String {
+pub(crate) fn between(text: &str, before: &str, after: &str) -> String {
     let start = text.find(before).unwrap_or_else(|| panic!("no {before} in {text}")) + before.len();
     let end = text[start..].find(after).expect("an end") + start;
     text[start..end].to_owned()
@@ -390,8 +392,8 @@ fn quantile(durations: &[Duration], percent: usize) -> Duration {
     sorted[(sorted.len() * percent / 100).min(sorted.len() - 1)]
 }
 
-const JSON: &str = "Content-Type: application/json";
-const CLIENTS: usize = 16;
+pub(crate) const JSON: &str = "Content-Type: application/json";
+pub(crate) const CLIENTS: usize = 16;
 const DEVICES: usize = 200;
 const SESSIONS_EACH: usize = 90;
 const LATENCIES: usize = 200;
