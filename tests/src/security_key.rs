@@ -28,7 +28,8 @@ const ATTESTED: u8 = 0x40;
 /// A key with one credential.
 #[derive(Clone)]
 pub struct SecurityKey {
-    key: Key,
+    /// Its private key.
+    pub key: Key,
     /// The credential's id.
     pub credential: Vec<u8>,
     /// Whose it is, as the gateway called them.

@@ -149,6 +149,9 @@ const fn scope_of(command: &Command) -> Scope {
         | Command::RehashPassword { .. }
         | Command::SetTotp { .. }
         | Command::UseTotp { .. }
+        | Command::AddWebauthn(_)
+        | Command::UseWebauthn(_)
+        | Command::RenameWebauthn { .. }
         | Command::RemoveAuthenticator(_)
         | Command::GiveUpAuthenticator(_)
         | Command::GiveUpEnrollment(_)

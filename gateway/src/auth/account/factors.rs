@@ -14,6 +14,7 @@ use crate::api_error::ApiError;
 use crate::auth::manage::{AccountPage, manage_or_refuse, manage_or_step_up};
 use crate::auth::sign_in::Visitor;
 use crate::pages::{self, ConfirmRemoval, FactorsPage, KnownFactor, Moment, SecurityKeyLine};
+use crate::sign_in::actor_of;
 use crate::store::SubmitError;
 
 /// What somebody signs in with.
@@ -46,6 +47,40 @@ pub(super) async fn show(visitor: Visitor, Query(arrival): Query<Arrival>) -> Re
 fn key(authenticator: &Authenticator) -> Option<SecurityKeyLine<'_>> {
     match &authenticator.kind {
         AuthenticatorKind::Password { .. } | AuthenticatorKind::Totp { .. } => None,
+        AuthenticatorKind::Webauthn(key) => Some(SecurityKeyLine {
+            id: authenticator.id.to_string(),
+            name: &key.name,
+            since: Moment(authenticator.created),
+            last_used: key.last_used.map(Moment),
+        }),
+    }
+}
+
+#[derive(Deserialize)]
+pub(super) struct Rename {
+    state: String,
+    id: AuthenticatorId,
+    name: String,
+}
+
+/// Calls a security key something else. That proves nothing and takes nothing but a session.
+pub(super) async fn rename(mut visitor: Visitor, Form(form): Form<Rename>) -> Response {
+    if let Err(answer) = sent_from(&mut visitor, &form.state, AccountPage::Factors) {
+        return answer;
+    }
+    let (Some(identified), Some(known)) = (visitor.identified(), own(&visitor, form.id)) else {
+        return nothing_there(&visitor, AccountPage::Factors);
+    };
+    let command = Command::RenameWebauthn {
+        authenticator: known.id,
+        name: form.name.trim().to_owned(),
+    };
+    let actor = actor_of(&identified.user, visitor.arrived.connection.peer);
+    let back = AccountPage::Factors.path();
+    match visitor.world.directory.submit(command, actor, Vec::new()).await {
+        Ok(_) => done(&visitor, &back, "renamed"),
+        Err(SubmitError::Refused(_)) => done(&visitor, &back, "bad-name"),
+        Err(error) => ApiError::from(error).into_response(),
     }
 }
 
@@ -75,6 +110,7 @@ pub(super) async fn ask_to_remove(visitor: Visitor, Query(Which { id }): Query<W
         what: match &known.kind {
             AuthenticatorKind::Password { .. } => texts.password,
             AuthenticatorKind::Totp { .. } => texts.totp,
+            AuthenticatorKind::Webauthn(key) => &key.name,
         },
         consequence: texts.consequence,
         action: "/account/factors/remove",

@@ -37,6 +37,7 @@ pub(super) fn routes() -> Router<Arc<World>> {
         .route("/account/sessions/end", post(sessions::end))
         .route("/account/sessions/end-others", post(sessions::end_others))
         .route("/account/factors", get(factors::show))
+        .route("/account/factors/rename", post(factors::rename))
         .route(
             "/account/factors/remove",
             get(factors::ask_to_remove).post(factors::remove),
@@ -55,6 +56,7 @@ pub(super) enum Done {
     Ended,
     Changed,
     Added,
+    KeyAdded,
     /// Nothing: the last way in stays.
     Last,
     /// Nothing: the device is shut out.
@@ -78,6 +80,7 @@ impl Arrival {
             Done::Ended => (Severity::Success, texts.ended, ""),
             Done::Changed => (Severity::Success, texts.changed, texts.changed_text),
             Done::Added => (Severity::Success, texts.added, ""),
+            Done::KeyAdded => (Severity::Success, texts.key_added, ""),
             Done::Last => (Severity::Warning, texts.last, texts.last_text),
             Done::ShutOut => (Severity::Warning, texts.shut_out, texts.shut_out_text),
             Done::BadName => (Severity::Warning, texts.bad_name, ""),

@@ -47,7 +47,7 @@ async fn show(visitor: Visitor) -> Response {
         shell: visitor.shell(),
         user: &identified.user.login,
         back: "/account/factors",
-        done: "/account/factors?done=added",
+        done: "/account/factors?done=key-added",
         search: KeySearch {
             state: &sealed,
             options_url: "/account/webauthn/options",
