@@ -60,6 +60,9 @@ fn a_key_opens_what_the_rules_let_it_open() {
 fn an_unverified_key_is_one_factor() {
     let demo = Demo::start();
     let mut key = with_key(&demo, "one-factor");
+    let shipped = std::fs::read_to_string(demo.file("policies/news.cedar")).unwrap();
+    let verified = "context has session && context.session has webauthn && context.session.webauthn.userVerified";
+    demo.set_policies("news.cedar", &format!("{READERS}unless {{ {verified} }};\n"));
     let mut visitor = Visitor::new(&demo);
     let page = visitor.open(&demo.url("news", "/"));
     let asked = visitor.ask_key(&page);
@@ -72,6 +75,7 @@ fn an_unverified_key_is_one_factor() {
     let refused = visitor.bring(&act, key.assertion(&act), json!({}));
     assert_eq!((refused.status, refused.code().as_str()), (403, "not-taken"));
 
+    demo.set_policies("news.cedar", &shipped);
     let home = visitor.open(&demo.url("auth", "/sign-in"));
     let asked = visitor.ask_key(&home);
     assert_eq!(asked.options["publicKey"]["userVerification"], "preferred");

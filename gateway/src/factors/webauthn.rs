@@ -30,8 +30,7 @@ pub(crate) struct Webauthn {
 
 /// Whose word on a key's hardware counts.
 pub(crate) struct Attestation {
-    roots: AttestationCaList,
-    fingerprints: BTreeSet<Fingerprint>,
+    roots: Vec<(Fingerprint, AttestationCaList)>,
     models: BTreeSet<String>,
     required: bool,
 }
@@ -83,20 +82,20 @@ impl Attestation {
     /// # Errors
     /// A certificate cannot be read, or there is none.
     pub(crate) fn new(roots: &[Vec<u8>], models: BTreeSet<String>, required: bool) -> Result<Self, BadKeyRoots> {
-        let mut list = AttestationCaList::default();
-        for der in roots {
+        // One list each: a list finds a root by its name alone, and two may have the same.
+        let root = |der: &Vec<u8>| {
             let text = format!(
                 "-----BEGIN CERTIFICATE-----\n{}\n-----END CERTIFICATE-----\n",
                 in_lines(&STANDARD.encode(der))
             );
-            let one = AttestationCaList::try_from(text.as_bytes()).map_err(|_| BadKeyRoots)?;
-            list.union(&one);
-        }
-        match list.is_empty() {
+            let list = AttestationCaList::try_from(text.as_bytes()).map_err(|_| BadKeyRoots)?;
+            Ok((Fingerprint::of(der), list))
+        };
+        let roots: Vec<_> = roots.iter().map(root).collect::<Result<_, _>>()?;
+        match roots.is_empty() {
             true => Err(BadKeyRoots),
             false => Ok(Self {
-                roots: list,
-                fingerprints: roots.iter().map(|der| Fingerprint::of(der)).collect(),
+                roots,
                 models,
                 required,
             }),
@@ -109,11 +108,9 @@ impl Attestation {
         if !self.models.is_empty() && !model.is_some_and(|model| self.models.contains(&model)) {
             return None;
         }
-        let root = credential.verify_attestation(&self.roots).ok()??;
-        let digest = root.get_kid().ok()?;
-        let digest: &[u8] = digest.as_ref();
-        let root = self.fingerprints.iter().find(|known| known.0 == digest)?;
-        Some(*root)
+        let vouches = |list: &AttestationCaList| matches!(credential.verify_attestation(list), Ok(Some(_)));
+        let root = self.roots.iter().find(|(_, list)| vouches(list))?;
+        Some(root.0)
     }
 }
 
@@ -255,7 +252,8 @@ impl Webauthn {
             return false;
         };
         let model = key.model.as_ref().is_some_and(|model| trusted.models.contains(model));
-        trusted.fingerprints.contains(root) && (trusted.models.is_empty() || model)
+        let listed = trusted.roots.iter().any(|(known, _)| known == root);
+        listed && (trusted.models.is_empty() || model)
     }
 }
 
