@@ -1,10 +1,11 @@
-//! What does a user prove who they are with, apart from devices? A password, a TOTP secret, security keys and passkeys.
+//! What does a user prove who they are with, apart from devices? A password, a TOTP secret, security keys, recovery codes.
 
+use std::collections::BTreeSet;
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{AuthenticatorId, Revision, Timestamp, UserId, WebauthnKey};
+use crate::{AuthenticatorId, Revision, SecretHash, Timestamp, UserId, WebauthnKey};
 
 /// One authenticator of a user.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -41,6 +42,11 @@ pub enum AuthenticatorKind {
     },
     /// A security key or passkey (WebAuthn); a user has several.
     Webauthn(Box<WebauthnKey>),
+    /// Codes for when nothing else is left, each good once; a user has one set at most.
+    RecoveryCodes {
+        /// Those that were not used. They are as random as keys: nothing slower than SHA-256 keeps them from being found.
+        unused: BTreeSet<SecretHash>,
+    },
 }
 
 /// A text that is stored and never shown.
@@ -54,17 +60,18 @@ impl AuthenticatorKind {
     pub const fn begins_a_session(&self) -> bool {
         match self {
             Self::Password { .. } => true,
-            Self::Totp { .. } => false,
+            Self::Totp { .. } | Self::RecoveryCodes { .. } => false,
             Self::Webauthn(key) => key.discoverable,
         }
     }
 
-    /// What it is called everywhere: `password`, `totp`, `webauthn`.
+    /// What it is called everywhere: `password`, `totp`, `webauthn`, `recovery-codes`.
     pub const fn as_str(&self) -> &'static str {
         match self {
             Self::Password { .. } => "password",
             Self::Totp { .. } => "totp",
             Self::Webauthn(_) => "webauthn",
+            Self::RecoveryCodes { .. } => "recovery-codes",
         }
     }
 }

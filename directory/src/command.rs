@@ -86,6 +86,15 @@ pub enum Command {
         authenticator: AuthenticatorId,
         name: String,
     },
+    SetRecoveryCodes {
+        user: UserId,
+        id: AuthenticatorId,
+        codes: BTreeSet<SecretHash>,
+    },
+    UseRecoveryCode {
+        authenticator: AuthenticatorId,
+        code: SecretHash,
+    },
     RemoveAuthenticator(AuthenticatorId),
     /// The user's own wish, refused where they could not sign in any more.
     GiveUpAuthenticator(AuthenticatorId),
@@ -390,8 +399,8 @@ impl Command {
             Self::RenewCertificate(_) => EventType::CertificateIssue,
             Self::TakeAnswer(_) => EventType::DeviceSignals,
             Self::SetPassword { .. } | Self::RehashPassword { .. } => EventType::PasswordSet,
-            Self::SetTotp { .. } => EventType::FactorActivate,
-            Self::UseTotp { .. } | Self::RecordFailure(_) => EventType::Authenticate,
+            Self::SetTotp { .. } | Self::SetRecoveryCodes { .. } => EventType::FactorActivate,
+            Self::UseTotp { .. } | Self::UseRecoveryCode { .. } | Self::RecordFailure(_) => EventType::Authenticate,
             Self::AddWebauthn(_) => EventType::FactorActivate,
             Self::UseWebauthn(_) => EventType::Authenticate,
             Self::RenameWebauthn { .. } => EventType::FactorUpdate,

@@ -106,6 +106,8 @@ impl Draft<'_> {
             Command::AddWebauthn(new) => self.add_webauthn(new),
             Command::UseWebauthn(used) => self.use_webauthn(used),
             Command::RenameWebauthn { authenticator, name } => self.rename_webauthn(*authenticator, name),
+            Command::SetRecoveryCodes { user, id, codes } => self.set_recovery_codes(*user, *id, codes),
+            Command::UseRecoveryCode { authenticator, code } => self.use_recovery_code(*authenticator, code),
             Command::RemoveAuthenticator(authenticator) => self.remove_authenticator(*authenticator),
             Command::GiveUpAuthenticator(authenticator) => self.give_up_authenticator(*authenticator),
             Command::GiveUpEnrollment(enrollment) => self.give_up_enrollment(*enrollment),

@@ -9,7 +9,7 @@ use crate::{
     ApiTokenId, DeviceId, EnrollmentTokenId, FactorProof, KeyThumbprint, Revision, SessionId, Timestamp, UserId,
 };
 
-/// SHA-256 of a secret of at least 128 random bits (no salt needed, none used).
+/// SHA-256 of a secret of at least 100 random bits (no salt needed, none used).
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct SecretHash(pub [u8; 32]);

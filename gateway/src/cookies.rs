@@ -98,6 +98,11 @@ impl CookieSecret {
         SecretHash::of(&self.0)
     }
 
+    /// A hash of a short text that only who has the cookie can make, which is not kept.
+    pub(crate) fn bind(&self, text: &str) -> SecretHash {
+        SecretHash::of(&format!("{}.{text}", self.0))
+    }
+
     fn parse(text: &str) -> Option<Self> {
         let ours = text.len() == LENGTH
             && text

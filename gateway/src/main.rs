@@ -19,6 +19,7 @@ mod live;
 mod load;
 mod lock;
 mod logs;
+mod mail;
 mod nonces;
 mod operations;
 mod pages;

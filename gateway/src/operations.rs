@@ -75,5 +75,9 @@ pub(crate) fn describe() {
         "latchkey_decision_log_errors_total",
         "Failed writes to the decision log."
     );
+    metrics::describe_counter!(
+        "latchkey_mails_total",
+        "Letters by outcome: `sent`, `failed`, `lost` (no room or no time), `capped` (too many for one user)."
+    );
     metrics::describe_counter!("latchkey_enrollments_total", "Refused enrolments by outcome.");
 }

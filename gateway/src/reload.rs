@@ -10,7 +10,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::Notify;
 use tracing::{error, info, warn};
 
-use crate::config::Config;
+use crate::config::{Config, MailWay};
 use crate::front::Trust;
 use crate::load::{LoadFailure, load, load_policies};
 use crate::logs::Chain;
@@ -129,6 +129,7 @@ impl Reloader {
             .chain(authorities.flatten())
             .chain(upstreams)
             .chain(device_files(&setup.config))
+            .chain(mail_files(&setup.config))
             .chain([&self.config]);
         files.map(|file| (file.clone(), print(file))).collect()
     }
@@ -155,6 +156,18 @@ fn device_files(config: &Config) -> impl Iterator<Item = &PathBuf> {
                 .into_iter()
                 .flatten()
         }))
+}
+
+/// The files that mail takes to leave.
+fn mail_files(config: &Config) -> impl Iterator<Item = &PathBuf> {
+    let server = config.mail.iter().find_map(|mail| match &mail.way {
+        MailWay::Server(server) => Some(server),
+        MailWay::Folder(_) => None,
+    });
+    server.into_iter().flat_map(|server| {
+        let password = server.login.as_ref().map(|login| &login.password_file);
+        password.into_iter().chain(&server.ca_file)
+    })
 }
 
 /// Files whose changes are taken over once they have come to rest: a file that is still being written may end where a

@@ -25,6 +25,8 @@ use crate::clock::Clock;
 use crate::config::{Config, LogFormat};
 use crate::factors::failures::Failures;
 use crate::factors::hasher::Hasher;
+use crate::factors::letters::Letters;
+use crate::factors::mailed::MailedCodes;
 use crate::factors::throttle::Throttle;
 use crate::front::{Front, HandshakeLimits, Trust};
 use crate::hosts::Hosts;
@@ -33,6 +35,7 @@ use crate::live::LiveRequests;
 use crate::load::{LoadFailure, Loaded, load, load_policies};
 use crate::lock::{DataLock, LockError};
 use crate::logs::Chain;
+use crate::mail::{self, Outbox};
 use crate::nonces::Nonces;
 use crate::operations::{self, Operations};
 use crate::private_file::{self, PrivateFileError};
@@ -180,6 +183,8 @@ pub(crate) fn prepare(config: &Path) -> Result<Prepared, StartError> {
             ),
             throttle: Throttle::new(GUESSES_REMEMBERED),
             failures: Failures::new(),
+            mailed: MailedCodes::new(),
+            letters: Letters::new(),
         },
         seal: Seal::new(&rand::random()),
         under_way: UnderWay::new(),
@@ -189,6 +194,7 @@ pub(crate) fn prepare(config: &Path) -> Result<Prepared, StartError> {
         attempts: Attempts::default(),
         authority: Arc::new(authority),
         crl: auth::CrlCache::default(),
+        outbox: Outbox::new(),
     };
     Ok(Prepared {
         world: Arc::new(world),
@@ -223,6 +229,8 @@ impl Prepared {
         server.add_service(background_service("reload", Once::new(reloader)));
         let keeper = SessionKeeper(self.world.clone());
         server.add_service(background_service("sessions", keeper));
+        let mail = Once::new(MailCarrier(self.world.clone()));
+        server.add_service(background_service("mail", mail));
         let operations = Operations {
             live: self.world.live.clone(),
             metrics: self.metrics.clone(),
@@ -439,6 +447,20 @@ impl BackgroundService for Once<Rejudge> {
         let following = tokio::spawn(rejudge::follow(world.clone(), changes, all.clone()));
         rejudge::sweep(world, all).await;
         following.abort();
+    }
+}
+
+/// Carries letters.
+struct MailCarrier(Arc<World>);
+
+#[async_trait]
+impl BackgroundService for Once<MailCarrier> {
+    async fn start(&self, mut shutdown: ShutdownWatch) {
+        let Some(MailCarrier(world)) = self.take() else { return };
+        tokio::select! {
+            () = mail::carry(world) => {}
+            _ = shutdown.changed() => {}
+        }
     }
 }
 

@@ -14,6 +14,7 @@ use rustls::pki_types::pem::PemObject;
 use crate::config::{Application, Config, HostPattern};
 use crate::device_trust::DeviceTrust;
 use crate::factors::webauthn::{Attestation, BadOrigin, Webauthn};
+use crate::mail::{Post, PostError};
 
 /// Numbers the pools of upstream connections: after a reload none is reused whose peer was verified by other CAs.
 static POOLS: AtomicU64 = AtomicU64::new(1);
@@ -30,6 +31,8 @@ pub(crate) struct Setup {
     pub(crate) auth_origin: String,
     /// Asks security keys and passkeys.
     pub(crate) webauthn: Arc<Webauthn>,
+    /// By what mail leaves, if any does.
+    pub(crate) mail: Option<Arc<Post>>,
     /// The zones of an address that lies in none.
     pub(crate) no_zones: Arc<[String]>,
     served: HashMap<String, Arc<Served>>,
@@ -47,9 +50,12 @@ pub(crate) struct Served {
     pub(crate) pool: u64,
 }
 
-/// Says why an application cannot be served.
+/// Says why the configuration cannot be set up.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum SetupError {
+    /// No mail can leave.
+    #[error(transparent)]
+    Mail(#[from] PostError),
     /// Its upstream's CA file cannot be read.
     #[error("applications: `{application}`: expected certificates in PEM in `{}`", file.display())]
     UpstreamAuthority {
@@ -78,7 +84,7 @@ impl Setup {
     /// Reads what the configuration names.
     ///
     /// # Errors
-    /// If the CA file of an upstream does not hold CA certificates.
+    /// If the CA file of an upstream does not hold CA certificates, or no mail can leave.
     pub(crate) fn new(
         config: Config,
         trust: DeviceTrust,
@@ -99,6 +105,7 @@ impl Setup {
             webauthn: Arc::new(webauthn),
             device_origin: config.hosts.device.as_ref().map(|host| origin(&config, host.as_str())),
             trust: Arc::new(trust),
+            mail: open_mail(&config)?,
             no_zones: Arc::new([]),
             served,
             config,
@@ -143,6 +150,12 @@ impl Served {
             pool,
         })
     }
+}
+
+fn open_mail(config: &Config) -> Result<Option<Arc<Post>>, PostError> {
+    let mail = config.mail.as_ref();
+    let post = mail.map(|mail| Post::open(mail, config.hosts.auth.as_str()).map(Arc::new));
+    post.transpose()
 }
 
 /// The origin of a host of the gateway (RFC 6454); the default port is left out.

@@ -3,6 +3,9 @@
 //! Whoever fails learns nothing from it, neither from the words nor from the time it takes: unknown users, users without a
 //! password, users who are not active and wrong passwords are answered alike.
 
+mod by_mail;
+mod by_recovery_code;
+
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -17,12 +20,17 @@ use zeroize::Zeroizing;
 use crate::api_error::{ApiError, fault};
 use crate::factors::failures::Failures;
 use crate::factors::hasher::{Hasher, NotDone};
+use crate::factors::letters::Letters;
+use crate::factors::mailed::MailedCodes;
 use crate::factors::password::{NotVerified, Password, PasswordHash, Verified};
 use crate::factors::throttle::{AccountKey, Admission, Guess, Source, Throttle};
 use crate::factors::totp::{self, Step, TotpSecret};
 use crate::logs::Chain;
 use crate::store::SubmitError;
 use crate::world::World;
+
+pub(crate) use by_mail::{prove_mailed_code, prove_mailed_link, recipient};
+pub(crate) use by_recovery_code::prove_recovery_code;
 
 /// What verifying passwords and codes takes.
 pub(crate) struct SignIns {
@@ -32,6 +40,10 @@ pub(crate) struct SignIns {
     pub(crate) throttle: Throttle,
     /// Who was guessed at lately.
     pub(crate) failures: Failures,
+    /// Codes that went out by mail.
+    pub(crate) mailed: MailedCodes,
+    /// How many letters went out lately.
+    pub(crate) letters: Letters,
 }
 
 /// What somebody says to prove who they are.
@@ -316,7 +328,9 @@ async fn verify_password(
 fn hash_in(authenticator: &Authenticator) -> Option<Protected> {
     match &authenticator.kind {
         AuthenticatorKind::Password { hash } => Some(hash.clone()),
-        AuthenticatorKind::Totp { .. } | AuthenticatorKind::Webauthn(_) => None,
+        AuthenticatorKind::Totp { .. } | AuthenticatorKind::Webauthn(_) | AuthenticatorKind::RecoveryCodes { .. } => {
+            None
+        }
     }
 }
 

@@ -14,6 +14,7 @@ use crate::auth::UnderWay;
 use crate::clock::Clock;
 use crate::live::LiveRequests;
 use crate::logs::Chain;
+use crate::mail::Outbox;
 use crate::nonces::Nonces;
 use crate::request::{
     Arrived, Decision, DecisionLog, Denial, FactStore, Identified, Identities, Issuing, Permit, Record, SessionInUse,
@@ -58,6 +59,8 @@ pub(crate) struct World {
     pub(crate) attempts: Attempts,
     /// Issues device certificates.
     pub(crate) authority: Arc<Authority>,
+    /// Letters that wait to be carried.
+    pub(crate) outbox: Outbox,
     /// The revocation list as last made.
     pub(crate) crl: CrlCache,
 }

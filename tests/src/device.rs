@@ -364,9 +364,9 @@ pub fn random() -> String {
 }
 
 impl Demo {
-    /// A new user with a password, in these groups.
+    /// A new user with a password, in these groups, who reads no mail.
     pub fn user(&self, login: &str, password: &str, groups: &[&str]) {
-        self.command(&["user", "create", login, "--email", "someone@example.com"]);
+        self.command(&["user", "create", login, "--email", "someone@example.invalid"]);
         let body = json!({ "password": password }).to_string();
         let set = self.admin("PUT", &format!("/api/v1/users/{login}/password"), Some(&body));
         assert_eq!(set.status, 204, "{}", set.text());

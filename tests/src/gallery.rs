@@ -98,6 +98,28 @@ fn to_code(browser: &Browser, demo: &Demo) {
     browser.wait_for("#code");
 }
 
+/// Comes to the page that offers carol a letter.
+fn to_email(browser: &Browser, demo: &Demo) {
+    to_password(browser, demo, "carol");
+    browser.give_password(&demo.secret("carol", "password"));
+    browser.choose("E-mail");
+    browser.wait_for("form[action='/sign-in/email/send']");
+}
+
+/// Has a letter sent to carol.
+fn to_email_code(browser: &Browser, demo: &Demo) {
+    to_email(browser, demo);
+    browser.click("form[action='/sign-in/email/send'] button");
+    browser.wait_for("#code");
+}
+
+/// Gives dora recovery codes.
+fn to_recovery_codes(browser: &Browser, demo: &Demo) {
+    to_account(browser, demo, "/account/recovery-codes", "Make new codes");
+    browser.click("form[action='/account/recovery-codes'] button");
+    browser.wait_for_text("Your recovery codes");
+}
+
 /// Signs dora in, whose strongest is her password, and comes to a page of her account.
 fn to_account(browser: &Browser, demo: &Demo, path: &str, shows: &str) {
     browser.goto(&demo.url("auth", path));
@@ -158,6 +180,33 @@ const PAGES: &[Page] = &[
         browser.give_code("000000");
         browser.wait_for("#code-error, .notice");
     }),
+    page("email-start", Beside::Nothing, to_email),
+    page("email-code", Beside::Nothing, to_email_code),
+    page("email-code-wrong", Beside::Nothing, |browser, demo| {
+        to_email_code(browser, demo);
+        browser.give_code("00000000");
+        browser.wait_for("#code-error, .notice");
+    }),
+    page("email-link", Beside::Nothing, |browser, demo| {
+        let before = demo.mails_to("carol@example.com").len();
+        to_email_code(browser, demo);
+        browser.goto(&demo.mail_to("carol@example.com", before).link());
+        browser.wait_for("form[action='/sign-in/email/link']");
+    }),
+    page("email-elsewhere", Beside::Nothing, |browser, demo| {
+        browser.goto(&demo.url("auth", "/sign-in/email/link?token=none"));
+        browser.wait_for_text("This link does nothing here");
+    }),
+    page("recovery", Beside::Nothing, |browser, demo| {
+        to_recovery_codes(browser, demo);
+        browser.goto(&demo.url("news", "/"));
+        browser.choose("Recovery code");
+        browser.wait_for("#code");
+    }),
+    page("account-recovery-codes", Beside::Nothing, |browser, demo| {
+        to_account(browser, demo, "/account/recovery-codes", "Make new codes");
+    }),
+    page("account-recovery-codes-made", Beside::Nothing, to_recovery_codes),
     page("step-up", Beside::Agent(Says::No), |browser, demo| {
         browser.goto(&demo.url("wiki", "/"));
         browser.wait_for_text("One more step");

@@ -13,7 +13,9 @@ pub mod ends;
 pub mod enroll;
 pub mod gallery;
 pub mod h2;
+
 pub mod histogram;
+pub mod mail;
 pub mod openssl;
 pub mod process;
 pub mod raw;

@@ -1,12 +1,13 @@
 //! What do commands about passwords, codes and the organisation change?
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::targets::user_target;
 use super::{Draft, Refusal};
 use crate::{
     Authenticator, AuthenticatorId, AuthenticatorKind, Change, EventType, FastPassUpdate, OrganizationId, Protected,
-    Settings, Target, TargetKind, User, UserId,
+    SecretHash, Settings, Target, TargetKind, User, UserId,
 };
 
 impl<'a> Draft<'a> {
@@ -27,9 +28,10 @@ impl<'a> Draft<'a> {
         let known = self.authenticator(id)?;
         match &known.kind {
             AuthenticatorKind::Password { hash } if hash == before => {}
-            AuthenticatorKind::Password { .. } | AuthenticatorKind::Totp { .. } | AuthenticatorKind::Webauthn(_) => {
-                return Err(Refusal::PasswordChanged);
-            }
+            AuthenticatorKind::Password { .. }
+            | AuthenticatorKind::Totp { .. }
+            | AuthenticatorKind::Webauthn(_)
+            | AuthenticatorKind::RecoveryCodes { .. } => return Err(Refusal::PasswordChanged),
         }
         let rehashed = Authenticator {
             kind: AuthenticatorKind::Password { hash: hash.clone() },
@@ -65,6 +67,38 @@ impl<'a> Draft<'a> {
                 secret: secret.clone(),
                 last_step: Some(step),
             },
+            ..Authenticator::clone(known)
+        };
+        let of_user = user_target(self.snapshot, known.user);
+        self.event(EventType::Authenticate, [Target::from(&used), of_user]);
+        self.put(Change::PutAuthenticator(Box::new(used)));
+        Ok(())
+    }
+
+    /// Gives the user recovery codes; those of before count no longer.
+    pub(super) fn set_recovery_codes(
+        &mut self,
+        user: UserId,
+        id: AuthenticatorId,
+        codes: &BTreeSet<SecretHash>,
+    ) -> Result<(), Refusal> {
+        let kind = AuthenticatorKind::RecoveryCodes { unused: codes.clone() };
+        let known = self.snapshot.recovery_codes_of(user);
+        self.set_authenticator(user, known, id, kind, EventType::FactorActivate)
+    }
+
+    /// Burns a recovery code. Sessions that rest on the set go on.
+    pub(super) fn use_recovery_code(&mut self, id: AuthenticatorId, code: &SecretHash) -> Result<(), Refusal> {
+        let known = self.authenticator(id)?;
+        let AuthenticatorKind::RecoveryCodes { unused } = &known.kind else {
+            return Err(Refusal::not_found(TargetKind::Authenticator, id));
+        };
+        let mut unused = unused.clone();
+        if !unused.remove(code) {
+            return Err(Refusal::CodeUsed);
+        }
+        let used = Authenticator {
+            kind: AuthenticatorKind::RecoveryCodes { unused },
             ..Authenticator::clone(known)
         };
         let of_user = user_target(self.snapshot, known.user);

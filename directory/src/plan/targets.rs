@@ -44,10 +44,13 @@ pub(super) fn of_command(snapshot: &Snapshot, command: &Command) -> Vec<Target> 
         }
         Command::RevokeManagement(fingerprint) => vec![nameless(TargetKind::ManagementCertificate, fingerprint)],
         Command::RenewCertificate(renew) => vec![certificate_target(snapshot, &renew.shown)],
-        Command::SetPassword { user, .. } | Command::SetTotp { user, .. } => vec![user_target(snapshot, *user)],
+        Command::SetPassword { user, .. } | Command::SetTotp { user, .. } | Command::SetRecoveryCodes { user, .. } => {
+            vec![user_target(snapshot, *user)]
+        }
         Command::AddWebauthn(new) => vec![user_target(snapshot, new.user)],
         Command::UseWebauthn(used) => authenticator_targets(snapshot, used.authenticator),
         Command::UseTotp { authenticator, .. }
+        | Command::UseRecoveryCode { authenticator, .. }
         | Command::RenameWebauthn { authenticator, .. }
         | Command::RehashPassword { authenticator, .. }
         | Command::RemoveAuthenticator(authenticator)

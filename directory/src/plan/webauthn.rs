@@ -66,9 +66,9 @@ impl Draft<'_> {
         let known = self.authenticator(id)?;
         match &known.kind {
             AuthenticatorKind::Webauthn(key) => Ok((Authenticator::clone(known), WebauthnKey::clone(key))),
-            AuthenticatorKind::Password { .. } | AuthenticatorKind::Totp { .. } => {
-                Err(Refusal::not_found(TargetKind::Authenticator, id))
-            }
+            AuthenticatorKind::Password { .. }
+            | AuthenticatorKind::Totp { .. }
+            | AuthenticatorKind::RecoveryCodes { .. } => Err(Refusal::not_found(TargetKind::Authenticator, id)),
         }
     }
 

@@ -123,7 +123,9 @@ impl Snapshot {
         let keys = self.authenticators_of_user(user);
         keys.filter_map(|authenticator| match &authenticator.kind {
             AuthenticatorKind::Webauthn(key) => Some((authenticator, &**key)),
-            AuthenticatorKind::Password { .. } | AuthenticatorKind::Totp { .. } => None,
+            AuthenticatorKind::Password { .. }
+            | AuthenticatorKind::Totp { .. }
+            | AuthenticatorKind::RecoveryCodes { .. } => None,
         })
     }
 
@@ -131,6 +133,23 @@ impl Snapshot {
     pub fn webauthn_by_credential(&self, credential: &CredentialId) -> Option<&Arc<Authenticator>> {
         let id = self.authenticators_by_credential.get(credential)?;
         self.authenticators.get(id)
+    }
+
+    /// The user's recovery codes, if they were given any.
+    pub fn recovery_codes_of(&self, user: UserId) -> Option<&Arc<Authenticator>> {
+        self.authenticators_of_user(user)
+            .find(|authenticator| matches!(authenticator.kind, AuthenticatorKind::RecoveryCodes { .. }))
+    }
+
+    /// How many recovery codes the user has left.
+    pub fn recovery_codes_left(&self, user: UserId) -> usize {
+        match self.recovery_codes_of(user).map(|known| &known.kind) {
+            Some(AuthenticatorKind::RecoveryCodes { unused }) => unused.len(),
+            Some(
+                AuthenticatorKind::Password { .. } | AuthenticatorKind::Totp { .. } | AuthenticatorKind::Webauthn(_),
+            )
+            | None => 0,
+        }
     }
 
     /// The organisation and what it asks of FastPass; nothing before it was founded.

@@ -152,6 +152,8 @@ const fn scope_of(command: &Command) -> Scope {
         | Command::AddWebauthn(_)
         | Command::UseWebauthn(_)
         | Command::RenameWebauthn { .. }
+        | Command::SetRecoveryCodes { .. }
+        | Command::UseRecoveryCode { .. }
         | Command::RemoveAuthenticator(_)
         | Command::GiveUpAuthenticator(_)
         | Command::GiveUpEnrollment(_)

@@ -47,7 +47,8 @@ async fn set_password(
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// FastPass on each device, then TOTP, security keys and passkeys; a password is no factor of its own here, as scripts know it.
+/// FastPass on each device, then TOTP, security keys and passkeys, recovery codes; a password is no factor of its own here, as
+/// scripts know it.
 async fn list(call: Call, Path(name): Path<String>) -> Result<Json<Vec<Value>>, ApiError> {
     let view = call.read(Scope::UsersRead)?;
     let user = view.find_user(&name)?.id;
@@ -59,7 +60,11 @@ async fn list(call: Call, Path(name): Path<String>) -> Result<Json<Vec<Value>>, 
         .snapshot
         .webauthn_of(user)
         .map(|(known, key)| key_shape(known, key));
-    Ok(Json(signed_nonce.chain(totp).chain(keys).collect()))
+    let recovery = view
+        .snapshot
+        .recovery_codes_of(user)
+        .map(|authenticator| shape(authenticator));
+    Ok(Json(signed_nonce.chain(totp).chain(keys).chain(recovery).collect()))
 }
 
 #[derive(Deserialize)]
@@ -140,6 +145,7 @@ fn shape(authenticator: &Authenticator) -> Value {
             AuthenticatorKind::Password { .. } => "password",
             AuthenticatorKind::Totp { .. } => TOTP,
             AuthenticatorKind::Webauthn(_) => "webauthn",
+            AuthenticatorKind::RecoveryCodes { .. } => "recovery_codes",
         },
         "provider": "LATCHKEY",
         "status": "ACTIVE",

@@ -11,6 +11,7 @@ use device_checks::loopback::LOOPBACK_PORTS;
 use super::application::Application;
 use super::devices::{check_attestation, check_management};
 use super::hosts::HostName;
+use super::mail::check_mail;
 use super::problems::{ConfigErrors, Problem};
 use super::raw::{RawClientAuthority, RawConfig, RawEnrollment, RawKeyPair, RawLog, RawSignIn, RawTls, RawZone};
 use super::routes::Routes;
@@ -75,6 +76,10 @@ impl RawConfig {
             duration(SECOND..=60 * MINUTE),
         );
         let mdm_sources = checker.all("mdm.sources", &self.mdm.sources, label);
+        let mail = self
+            .mail
+            .as_ref()
+            .map_or(Some(None), |raw| check_mail(raw, self.demo, checker).map(Some));
         let zones = check_zones(&self.zones, checker);
         let shutdown_grace = self.shutdown_grace.as_deref().unwrap_or("10s");
         let shutdown_grace = checker.value("shutdown_grace", shutdown_grace, duration(Duration::ZERO..=60 * MINUTE));
@@ -111,6 +116,7 @@ impl RawConfig {
             management: management?,
             assertion_lifetime: assertion_lifetime?,
             mdm_sources: mdm_sources?,
+            mail: mail?,
             zones: zones?,
             shutdown_grace: shutdown_grace?,
             routes,
@@ -201,7 +207,7 @@ impl Checker<'_> {
     }
 
     /// A directory that is there or can be made.
-    fn directory_to_be(&mut self, key: &str, text: &str) -> Option<PathBuf> {
+    pub(super) fn directory_to_be(&mut self, key: &str, text: &str) -> Option<PathBuf> {
         let path = self.source.resolve(text);
         let possible = if path.exists() {
             path.read_dir().map(drop)

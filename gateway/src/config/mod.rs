@@ -5,6 +5,7 @@ mod check;
 mod devices;
 mod headers;
 mod hosts;
+mod mail;
 mod paths;
 mod problems;
 mod raw;
@@ -31,6 +32,7 @@ use tracing::level_filters::LevelFilter;
 pub(crate) use application::{Application, ClientCertificate, PathOptions, Spelling};
 pub(crate) use headers::{HeaderRules, is_ours};
 pub(crate) use hosts::{HostName, HostPattern};
+pub(crate) use mail::{Mail, MailServer, MailTls, MailWay};
 pub(crate) use problems::ConfigErrors;
 pub(crate) use routes::Host;
 pub(crate) use upstream::Upstream;
@@ -90,6 +92,8 @@ pub(crate) struct Config {
     pub(crate) assertion_lifetime: Duration,
     /// The MDM systems whose reports count.
     pub(crate) mdm_sources: Vec<String>,
+    /// How mail leaves, if any does.
+    pub(crate) mail: Option<Mail>,
     /// Named networks.
     pub(crate) zones: Vec<Zone>,
     /// How long open requests may go on after a stop was asked for.

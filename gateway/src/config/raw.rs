@@ -36,6 +36,7 @@ pub(super) struct RawConfig {
     pub(super) identity: RawIdentity,
     #[serde(default)]
     pub(super) mdm: RawMdm,
+    pub(super) mail: Option<RawMail>,
     #[serde(default)]
     pub(super) zones: Vec<RawZone>,
     #[serde(default)]
@@ -164,6 +165,19 @@ pub(super) struct RawIdentity {
 pub(super) struct RawMdm {
     #[serde(default)]
     pub(super) sources: Vec<String>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, expecting = "the keys of `mail`, `server` or `folder` at least")]
+pub(super) struct RawMail {
+    pub(super) server: Option<String>,
+    pub(super) port: Option<String>,
+    pub(super) tls: Option<String>,
+    pub(super) username: Option<String>,
+    pub(super) password_file: Option<String>,
+    pub(super) ca_file: Option<String>,
+    pub(super) from: Option<String>,
+    pub(super) folder: Option<String>,
 }
 
 #[derive(Debug, Deserialize)]

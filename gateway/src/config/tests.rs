@@ -96,6 +96,7 @@ fn the_example_shows_every_key_there_is() {
         "\nmanagement:",
         "\nidentity:",
         "\nmdm:",
+        "\nmail:",
         "  - name: office",
         "    upstream:",
         "  - name: wiki",
@@ -110,7 +111,7 @@ fn the_example_shows_every_key_there_is() {
         let keys = keys_of(place);
         assert!(!keys.is_empty(), "{place}: no keys are named");
         for key in keys {
-            let shown = |line: &str| line.trim_start_matches([' ', '-']).starts_with(&format!("{key}:"));
+            let shown = |line: &str| line.trim_start_matches([' ', '-', '#']).starts_with(&format!("{key}:"));
             assert!(EXAMPLE.lines().any(shown), "{key} of {place} is not in the example");
         }
     }
@@ -369,6 +370,8 @@ impl Place {
             "management-ca.key",
             "mdm-ca.pem",
             "mdm-ca.crl",
+            "mail-ca.pem",
+            "mail-password",
         ] {
             fs::write(at("tls").join(name), "").unwrap();
         }

@@ -144,6 +144,7 @@ impl Demo {
              device_certificate_authority:\n    certificate: tls/device-ca.pem\n    key: tls/device-ca.key\n\
              enrollment:\n  certificate_lifetime: 365d\n\
              mdm:\n  sources: [{MDM}]\n\
+             mail:\n  folder: outbox\n\
              management:\n  certificate_authority:\n    certificate: tls/management-ca.pem\n    \
              key: tls/management-ca.key\n",
             port = self.port,

@@ -2,7 +2,10 @@
 
 pub(crate) mod failures;
 pub(crate) mod hasher;
+pub(crate) mod letters;
+pub(crate) mod mailed;
 pub(crate) mod password;
+pub(crate) mod recovery;
 pub(crate) mod strength;
 pub(crate) mod throttle;
 pub(crate) mod totp;

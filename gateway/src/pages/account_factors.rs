@@ -26,6 +26,10 @@ pub(crate) struct FactorsPage<'a> {
     pub(crate) totp: Option<KnownFactor>,
     /// The security keys and passkeys.
     pub(crate) keys: Vec<SecurityKeyLine<'a>>,
+    /// The recovery codes.
+    pub(crate) codes: Option<KnownFactor>,
+    /// How many of them were not used.
+    pub(crate) codes_left: usize,
     /// How many devices they have.
     pub(crate) devices: usize,
 }

@@ -14,7 +14,7 @@ impl Moment {
     }
 
     /// For people: `24 November 2026, 17:05 UTC`.
-    fn text(self) -> String {
+    pub(crate) fn text(self) -> String {
         let Ok(at) = OffsetDateTime::from_unix_timestamp(self.0.secs()) else {
             return self.machine();
         };

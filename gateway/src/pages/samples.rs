@@ -17,6 +17,7 @@ pub(super) struct Sample {
 /// Every page; what comes from outside contains `outside`.
 pub(super) fn all(outside: &str) -> Vec<Sample> {
     let mut samples = signing_in(outside);
+    samples.extend(by_mail(outside));
     samples.extend(signed_in(outside));
     samples.extend(devices(outside));
     samples.extend(account::all(outside));
@@ -148,6 +149,62 @@ fn signing_in(outside: &str) -> Vec<Sample> {
                 sign_in: "/sign-in",
             },
         ),
+    ]
+}
+
+fn by_mail(outside: &str) -> Vec<Sample> {
+    let texts = shell().texts;
+    let name = format!("Payroll{outside}");
+    let username = format!("alice@example.com{outside}");
+    let state = format!("state{outside}");
+    let application = Some(Application {
+        name: &name,
+        origin: PAYROLL,
+    });
+    let code = |error| EmailCode {
+        shell: shell(),
+        application,
+        state: &state,
+        username: &username,
+        change: "/sign-in?change",
+        again: "/sign-in/email",
+        other: Some("/sign-in/methods"),
+        error,
+        wait: None,
+    };
+    let recovery = |error| RecoveryPage {
+        shell: shell(),
+        application,
+        state: &state,
+        username: &username,
+        change: "/sign-in?change",
+        other: None,
+        error,
+        wait: None,
+    };
+    let start = EmailStart {
+        shell: shell(),
+        application,
+        state: &state,
+        username: &username,
+        change: "/sign-in?change",
+        other: Some("/sign-in/methods"),
+        wait: Some(30),
+    };
+    let link = EmailLink {
+        shell: shell(),
+        application,
+        token: &state,
+        username: &username,
+    };
+    vec![
+        sample("email-start", &start),
+        sample("email-code", &code(None)),
+        sample("email-code-wrong", &code(Some(texts.email.wrong))),
+        sample("email-link", &link),
+        sample("recovery", &recovery(None)),
+        sample("recovery-wrong", &recovery(Some(texts.recovery.wrong))),
+        sample("email-elsewhere", &EmailElsewhere { shell: shell() }),
     ]
 }
 

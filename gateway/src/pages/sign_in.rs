@@ -65,7 +65,7 @@ pub(crate) struct Methods<'a> {
 
 /// A way to sign in.
 pub(crate) struct Offer<'a> {
-    /// Which: `device`, `password`, `totp`; others get a plain picture.
+    /// Which: `device`, `password`, `totp`, `email`, `recovery`; others get a plain picture.
     pub(crate) id: &'a str,
     /// What it is called.
     pub(crate) title: &'a str,

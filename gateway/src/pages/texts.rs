@@ -74,6 +74,10 @@ texts! {
         totp_hint: "Type a code from your authenticator app",
         webauthn: "Security key or passkey",
         webauthn_hint: "Touch your key, or use the passkey of your phone or computer",
+        email: "E-mail",
+        email_hint: "Have a code sent to your address",
+        recovery: "Recovery code",
+        recovery_hint: "Use one of the codes you kept for this",
         none: "No way to sign in is open here at the moment. Your administrator can help.",
         device_needs_script: "“This device” needs JavaScript, which is off in this browser.",
     }
@@ -91,6 +95,52 @@ texts! {
         label: "Code",
         wrong: "This code is not right, or was used already. Wait for the next one.",
         too_many_title: "Too many attempts",
+    }
+    /// The pages for signing in by mail.
+    email: EmailTexts {
+        title: "Sign in by e-mail",
+        lead: "We send a code to the address that we have for this account. Keep this browser open meanwhile.",
+        send: "E-mail a code",
+        code_title: "Look into your mail",
+        code_lead: "If this account can sign in by e-mail, a letter is on its way. Type the code in it, or open its link in this browser. Both are good for ten minutes.",
+        label: "Code from the letter",
+        wrong: "This code is not right, was used already, or is too old. Have another one sent if need be.",
+        again: "Send another one",
+        link_title: "Sign in by e-mail",
+        link_lead: "You opened the link in your letter. Go on only if you asked for it yourself.",
+        elsewhere_title: "This link does nothing here",
+        elsewhere_lead: "Open it in the browser you began in, or type the code there. It is good for ten minutes, once, and the newest one alone.",
+        elsewhere_stranger: "If you did not ask for it, close this page: nobody was signed in.",
+    }
+    /// The page that asks for a recovery code.
+    recovery: RecoveryTexts {
+        title: "Use a recovery code",
+        lead: "Type one of the codes that you kept for the day on which nothing else works. Each works once.",
+        label: "Recovery code",
+        wrong: "This code is not right, or was used already.",
+    }
+    /// The pages that make recovery codes.
+    recovery_codes: RecoveryCodesTexts {
+        title: "New recovery codes",
+        lead: "You get ten codes. Each signs you in once, beside your password, when you have nothing else. Keep them on paper, not on a device.",
+        left_before: "Codes that you have left:",
+        left_text: "They no longer count once you have new ones.",
+        make: "Make new codes",
+        made_title: "Your recovery codes",
+        made_lead: "They are shown this once. Write them down or print this page.",
+        kept: "I have kept them",
+    }
+    /// The letter with a code and a link.
+    mail: MailTexts {
+        subject: "Sign in to",
+        lead: "Type this code where you are signing in, to open",
+        link: "Or open this link in the same browser:",
+        lifetime_before: "Both are good for",
+        lifetime_after: "minutes, once.",
+        asked: "It was asked for on",
+        by: "by",
+        from: "from",
+        stranger: "If that was not you, do nothing: without the code nobody gets in. Give it to nobody, whoever asks. If letters like this keep coming, tell your administrator.",
     }
     /// What happens between the page and the device.
     device: DeviceTexts {
@@ -281,6 +331,7 @@ texts! {
         keys: "Security keys and passkeys",
         codes: "Recovery codes",
         codes_text: "For the day on which you have nothing else. Keep them on paper.",
+        codes_left: "Left:",
         make_codes: "New recovery codes",
         devices: "Devices",
         none: "None yet",

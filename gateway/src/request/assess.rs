@@ -117,10 +117,12 @@ pub(crate) fn user_facts(directory: &Snapshot, user: &User) -> UserFacts {
 
 fn factors_held(directory: &Snapshot, user: &User) -> BTreeSet<HeldFactor> {
     let authenticators = directory.authenticators_of_user(user.id);
-    let kinds = authenticators.map(|authenticator| match authenticator.kind {
-        AuthenticatorKind::Password { .. } => HeldFactor::Password,
-        AuthenticatorKind::Totp { .. } => HeldFactor::Totp,
-        AuthenticatorKind::Webauthn(_) => HeldFactor::Webauthn,
+    let kinds = authenticators.filter_map(|authenticator| match authenticator.kind {
+        AuthenticatorKind::Password { .. } => Some(HeldFactor::Password),
+        AuthenticatorKind::Totp { .. } => Some(HeldFactor::Totp),
+        AuthenticatorKind::Webauthn(_) => Some(HeldFactor::Webauthn),
+        // What is left when nothing else is, is nothing to demand.
+        AuthenticatorKind::RecoveryCodes { .. } => None,
     });
     let mut enrollments = directory.enrollments_of_user(user.id);
     let fastpass = enrollments.any(|enrollment| {

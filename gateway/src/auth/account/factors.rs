@@ -38,6 +38,8 @@ pub(super) async fn show(visitor: Visitor, Query(arrival): Query<Arrival>) -> Re
         password: directory.password_of(user.id).map(known),
         totp: directory.totp_of(user.id).map(known),
         keys: authenticators.filter_map(|authenticator| key(authenticator)).collect(),
+        codes: directory.recovery_codes_of(user.id).map(known),
+        codes_left: directory.recovery_codes_left(user.id),
         devices: directory.devices_of_user(user.id).count(),
     };
     visitor.answer(pages::respond(StatusCode::OK, &page))
@@ -46,7 +48,9 @@ pub(super) async fn show(visitor: Visitor, Query(arrival): Query<Arrival>) -> Re
 /// A security key or passkey.
 fn key(authenticator: &Authenticator) -> Option<SecurityKeyLine<'_>> {
     match &authenticator.kind {
-        AuthenticatorKind::Password { .. } | AuthenticatorKind::Totp { .. } => None,
+        AuthenticatorKind::Password { .. }
+        | AuthenticatorKind::Totp { .. }
+        | AuthenticatorKind::RecoveryCodes { .. } => None,
         AuthenticatorKind::Webauthn(key) => Some(SecurityKeyLine {
             id: authenticator.id.to_string(),
             name: &key.name,
@@ -111,6 +115,7 @@ pub(super) async fn ask_to_remove(visitor: Visitor, Query(Which { id }): Query<W
             AuthenticatorKind::Password { .. } => texts.password,
             AuthenticatorKind::Totp { .. } => texts.totp,
             AuthenticatorKind::Webauthn(key) => &key.name,
+            AuthenticatorKind::RecoveryCodes { .. } => texts.codes,
         },
         consequence: texts.consequence,
         action: "/account/factors/remove",

@@ -4,6 +4,7 @@ mod activity;
 mod devices;
 mod factors;
 mod password;
+mod recovery_codes;
 mod sessions;
 mod totp;
 
@@ -43,6 +44,10 @@ pub(super) fn routes() -> Router<Arc<World>> {
             get(factors::ask_to_remove).post(factors::remove),
         )
         .route("/account/password", get(password::show).post(password::change))
+        .route(
+            "/account/recovery-codes",
+            get(recovery_codes::show).post(recovery_codes::make),
+        )
         .route("/account/totp", get(totp::show).post(totp::add))
         .route("/account/activity", get(activity::show))
 }

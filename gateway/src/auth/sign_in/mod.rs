@@ -4,11 +4,13 @@
 //! the back button asks nothing twice.
 
 mod device;
+mod email;
 mod enroll;
 mod home;
 pub(super) mod next;
 mod offers;
 mod prove;
+mod recovery;
 pub(super) mod state;
 mod under_way;
 mod visitor;
@@ -56,6 +58,8 @@ pub(super) fn routes() -> Router<Arc<World>> {
         .route("/sign-in/device/finish", post(device::finish))
         .route("/sign-in/next", get(go_on))
         .route("/sign-in/another", get(another))
+        .merge(email::routes())
+        .merge(recovery::routes())
         .merge(home::routes())
         .merge(enroll::routes())
         .merge(webauthn::routes())

@@ -19,6 +19,7 @@ use crate::factors::strength::Strength;
 use crate::request::{Assessed, Identified, Judged, Question, Shown, View, assess, identify, matched_path};
 use crate::sessions::{Grip, ages_of_proofs, facts_of_proofs};
 use crate::setup::Served;
+use crate::sign_in::recipient;
 use crate::world::World;
 
 /// What follows.
@@ -321,7 +322,15 @@ fn at_hand(view: &View, user: &User) -> Vec<Vec<Supposed>> {
     let totp = directory
         .totp_of(user.id)
         .map(|_| supposed(Proves::Totp, Factor::Totp, now));
-    let others: Vec<Supposed> = totp.into_iter().chain(supposed_keys(view, user)).collect();
+    let email = recipient(view, &user.login).map(|_| supposed(Proves::Email, Factor::Email, now));
+    let has_codes = directory.recovery_codes_left(user.id) > 0;
+    let recovery = has_codes.then(|| supposed(Proves::Recovery, Factor::Recovery, now));
+    let others: Vec<Supposed> = totp
+        .into_iter()
+        .chain(supposed_keys(view, user))
+        .chain(email)
+        .chain(recovery)
+        .collect();
     let alone = password.iter().chain(&others).map(|one| vec![one.clone()]);
     let beside_password = password
         .iter()

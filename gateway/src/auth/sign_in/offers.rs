@@ -34,6 +34,10 @@ pub(super) struct Links {
     pub(super) totp: String,
     /// By a security key or passkey.
     pub(super) webauthn: String,
+    /// By mail.
+    pub(super) email: String,
+    /// By a recovery code.
+    pub(super) recovery: String,
     /// What follows.
     pub(super) next: String,
 }
@@ -49,6 +53,8 @@ impl Links {
             password: link("password"),
             totp: link("totp"),
             webauthn: link("webauthn"),
+            email: link("email"),
+            recovery: link("recovery"),
             next: link("next"),
         }
     }
@@ -132,11 +138,12 @@ pub(super) fn first_way(visitor: &Visitor, state: &State) -> String {
     let links = Links::of(&state.seal(&visitor.world.seal));
     let ways = ways_before(visitor, state);
     // Whoever has a passkey was offered it beside the username.
-    match (ways.device, ways.password) {
-        (true, false) => links.device,
-        (false, true) => links.password,
-        (false, false) if ways.webauthn => links.webauthn,
-        (true, true) | (false, false) => links.methods,
+    match (ways.device, ways.password, ways.email) {
+        (true, false, false) => links.device,
+        (false, true, false) => links.password,
+        (false, false, true) => links.email,
+        (false, false, false) if ways.webauthn => links.webauthn,
+        _ => links.methods,
     }
 }
 
@@ -162,18 +169,25 @@ pub(super) fn before_anybody_is_known<'a>(visitor: &Visitor, state: &State, link
         hint: texts.webauthn_hint,
         href: &links.webauthn,
     });
-    device.into_iter().chain(webauthn).chain(password).collect()
+    let email = ways.email.then_some(Offer {
+        id: "email",
+        title: texts.email,
+        hint: texts.email_hint,
+        href: &links.email,
+    });
+    [device, webauthn, password, email].into_iter().flatten().collect()
 }
 
 struct Ways {
     device: bool,
     password: bool,
     webauthn: bool,
+    email: bool,
 }
 
 impl Ways {
     fn are_several(&self) -> bool {
-        let ways = [self.device, self.password, self.webauthn];
+        let ways = [self.device, self.password, self.webauthn, self.email];
         ways.into_iter().filter(|way| *way).count() > 1
     }
 }
@@ -185,6 +199,11 @@ fn ways_before(visitor: &Visitor, state: &State) -> Ways {
         device: fastpass_is_on(visitor) && mentions(|proves| confirmation(proves).is_some()),
         password: mentions(|proves| proves == Proves::Password),
         webauthn: mentions(|proves| matches!(proves, Proves::Webauthn | Proves::WebauthnVerified)),
+        // Beside a password it comes second, and is offered when that is proved.
+        email: visitor.view.setup.mail.is_some()
+            && openers
+                .iter()
+                .any(|set| set.contains(&Proves::Email) && !set.contains(&Proves::Password)),
     }
 }
 
@@ -287,8 +306,20 @@ fn offers<'a>(visitor: &Visitor, links: &'a Links, ways: &[BTreeSet<Proves>]) ->
                 hint: texts.webauthn_hint,
                 href: &links.webauthn,
             },
+            Proves::Email => Offer {
+                id: "email",
+                title: texts.email,
+                hint: texts.email_hint,
+                href: &links.email,
+            },
+            Proves::Recovery => Offer {
+                id: "recovery",
+                title: texts.recovery,
+                hint: texts.recovery_hint,
+                href: &links.recovery,
+            },
             // No page asks for these.
-            Proves::Push | Proves::PushVerified | Proves::Email | Proves::Recovery => return None,
+            Proves::Push | Proves::PushVerified => return None,
         };
         offered.insert(offer.id).then_some(offer)
     });

@@ -115,6 +115,11 @@ impl Visitor {
         self.browser.hash()
     }
 
+    /// What is kept of a short secret that counts in this browser alone.
+    pub(crate) fn bind(&self, text: &str) -> SecretHash {
+        self.browser.bind(text)
+    }
+
     /// What a session remembers of the browser.
     pub(crate) fn client(&self) -> Client {
         Client {

@@ -52,6 +52,8 @@ fn lists(outside: &str) -> Vec<Sample> {
                 last_used: None,
             },
         ],
+        codes: Some(factor("aut5")),
+        codes_left: 7,
         devices: 2,
     };
     let empty = FactorsPage {
@@ -62,6 +64,8 @@ fn lists(outside: &str) -> Vec<Sample> {
         password: None,
         totp: None,
         keys: Vec::new(),
+        codes: None,
+        codes_left: 0,
         devices: 0,
     };
     let activity = ActivityPage {
@@ -101,6 +105,18 @@ fn changes(outside: &str) -> Vec<Sample> {
         address: "otpauth://totp/auth.localhost:alice?secret=JBSWY3DPEHPK3PXP",
         error: Some(texts.add_totp.wrong),
     };
+    let make = MakeRecoveryCodes {
+        shell: shell(),
+        state: outside,
+        left: 7,
+    };
+    let codes: Vec<_> = (0..10)
+        .map(|number| Zeroizing::new(format!("k7m2q-9d4xw-hj3vn-{number}t5b8")))
+        .collect();
+    let made = RecoveryCodes {
+        shell: shell(),
+        codes: &codes,
+    };
     let removal = ConfirmRemoval {
         shell: shell(),
         state: outside,
@@ -117,6 +133,8 @@ fn changes(outside: &str) -> Vec<Sample> {
             &password(Some(texts.change_password.too_short)),
         ),
         sample("account-totp", &totp),
+        sample("account-recovery-codes", &make),
+        sample("account-recovery-codes-made", &made),
         sample("account-remove", &removal),
     ]
 }
