@@ -30,6 +30,8 @@ pub const NONCE_PATH: &str = "/agent/v1/nonces";
 pub const ENROLLMENTS_PATH: &str = "/agent/v1/enrollments/";
 /// `POST` [`Rename`] to `ENROLLMENTS_PATH` + id + this: 204. With a `Device-Assertion`.
 pub const RENAME_SUFFIX: &str = "/rename";
+/// `POST` to `ENROLLMENTS_PATH` + id + this: 201 [`GivenTotp`]. With a `Device-Assertion`.
+pub const TOTP_SUFFIX: &str = "/totp";
 /// `POST` [`AskChallenge`]: [`Challenged`].
 pub const CHALLENGES_PATH: &str = "/agent/v1/challenges";
 /// `POST` [`Answered`]: [`AnswerTaken`].
@@ -304,6 +306,20 @@ pub struct EnrollmentStatus {
 pub struct Rename {
     /// The name.
     pub name: String,
+}
+
+/// A secret for the codes of this device's app (RFC 6238: SHA-1, six digits, 30 seconds), given once.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct GivenTotp {
+    /// In base32.
+    pub secret: String,
+}
+
+impl std::fmt::Debug for GivenTotp {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("[redacted]")
+    }
 }
 
 /// A device asks to be asked.

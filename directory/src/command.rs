@@ -76,6 +76,12 @@ pub enum Command {
         id: AuthenticatorId,
         secret: Protected,
     },
+    /// For the app on a device: replaces the one that the account there had.
+    SetDeviceTotp {
+        enrollment: EnrollmentId,
+        id: AuthenticatorId,
+        secret: Protected,
+    },
     UseTotp {
         authenticator: AuthenticatorId,
         step: u64,
@@ -399,7 +405,9 @@ impl Command {
             Self::RenewCertificate(_) => EventType::CertificateIssue,
             Self::TakeAnswer(_) => EventType::DeviceSignals,
             Self::SetPassword { .. } | Self::RehashPassword { .. } => EventType::PasswordSet,
-            Self::SetTotp { .. } | Self::SetRecoveryCodes { .. } => EventType::FactorActivate,
+            Self::SetTotp { .. } | Self::SetDeviceTotp { .. } | Self::SetRecoveryCodes { .. } => {
+                EventType::FactorActivate
+            }
             Self::UseTotp { .. } | Self::UseRecoveryCode { .. } | Self::RecordFailure(_) => EventType::Authenticate,
             Self::AddWebauthn(_) => EventType::FactorActivate,
             Self::UseWebauthn(_) => EventType::Authenticate,

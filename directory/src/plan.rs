@@ -102,6 +102,7 @@ impl Draft<'_> {
                 hash,
             } => self.rehash_password(*authenticator, before, hash),
             Command::SetTotp { user, id, secret } => self.set_totp(*user, *id, secret),
+            Command::SetDeviceTotp { enrollment, id, secret } => self.set_device_totp(*enrollment, *id, secret),
             Command::UseTotp { authenticator, step } => self.use_totp(*authenticator, *step),
             Command::AddWebauthn(new) => self.add_webauthn(new),
             Command::UseWebauthn(used) => self.use_webauthn(used),

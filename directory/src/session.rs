@@ -210,12 +210,16 @@ pub enum SessionEnd {
 }
 
 impl Generation {
-    /// The devices whose keys signed for it.
+    /// The devices whose keys or apps proved something for it.
     pub fn devices(&self) -> impl Iterator<Item = DeviceId> {
-        self.proofs.iter().filter_map(|proof| match proof.basis {
-            Basis::Enrollment { device, .. } => Some(device),
-            Basis::Authenticator { .. } | Basis::Mail { .. } => None,
-        })
+        self.proofs.iter().filter_map(|proof| proof.basis.device())
+    }
+
+    /// Those of them that are in the user's hands where the browser is: who approved a push, or read a code off a device, may
+    /// have it elsewhere.
+    pub fn devices_in_use(&self) -> impl Iterator<Item = DeviceId> {
+        let here = self.proofs.iter().filter(|proof| proof.factor == Factor::Fastpass);
+        here.filter_map(|proof| proof.basis.device())
     }
 }
 
@@ -306,6 +310,14 @@ impl Session {
 }
 
 impl Basis {
+    /// The device whose key or app it was, where it was one's.
+    pub fn device(&self) -> Option<DeviceId> {
+        match self {
+            Self::Enrollment { device, .. } => Some(*device),
+            Self::Authenticator { .. } | Self::Mail { .. } => None,
+        }
+    }
+
     /// Why what rests on it counts no longer, or nothing where it does.
     pub fn lost(&self, directory: &Snapshot) -> Option<SessionEnd> {
         match self {

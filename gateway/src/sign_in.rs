@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use directory::{
     Actor, ActorKind, Authenticator, AuthenticatorId, AuthenticatorKind, Basis, Command, EnrollmentToken, Factor,
-    FactorProof, Failure, Properties, Protected, Timestamp, User, UserStatus,
+    FactorProof, Failure, HeldBy, Properties, Protected, Timestamp, User, UserStatus,
 };
 use policies::{Ages, SessionFacts};
 use zeroize::Zeroizing;
@@ -141,12 +141,11 @@ pub(crate) async fn prove_code(
     source: IpAddr,
 ) -> Result<FactorProof, ApiError> {
     let admission = admit(world, &guess(&user.login, Factor::Totp, source))?;
-    let known = world.directory.snapshot().totp_of(user.id).cloned();
-    match use_code(world, user, known.as_deref(), code, source).await {
+    match use_code(world, user, code, source).await {
         Ok(used) => {
             let now = world.clock.now();
             admission.succeeded(now);
-            Ok(proof_by(Factor::Totp, used, now))
+            Ok(proof_by(Factor::Totp, &used, now))
         }
         Err(CodeRefused::Wrong) => Err(refuse(world, admission, Some(user), Factor::Totp, source).await),
         Err(CodeRefused::Unavailable(error)) => {
@@ -176,15 +175,23 @@ pub(crate) fn guess(username: &str, factor: Factor, source: IpAddr) -> Guess {
     }
 }
 
-/// The proof that an authenticator was used; it counts as long as the authenticator is not set anew.
+/// The proof that an authenticator was used; it counts as long as the authenticator is not set anew, and that of an app on a
+/// device as long as the account there.
 pub(crate) fn proof_by(factor: Factor, authenticator: &Authenticator, at: Timestamp) -> FactorProof {
+    let held_by = match &authenticator.kind {
+        AuthenticatorKind::Totp { held_by, .. } => *held_by,
+        AuthenticatorKind::Password { .. }
+        | AuthenticatorKind::Webauthn(_)
+        | AuthenticatorKind::RecoveryCodes { .. } => None,
+    };
+    let own = Basis::Authenticator {
+        id: authenticator.id,
+        set: authenticator.updated,
+    };
     FactorProof {
         factor,
         at,
-        basis: Basis::Authenticator {
-            id: authenticator.id,
-            set: authenticator.updated,
-        },
+        basis: held_by.map_or(own, HeldBy::basis),
         properties: Properties {
             user_presence: true,
             ..Properties::default()
@@ -370,20 +377,14 @@ enum CodeRefused {
     Unavailable(SubmitError),
 }
 
-/// Burns the code; of two who bring the same one the second is refused.
-async fn use_code<'a>(
-    world: &World,
-    user: &User,
-    known: Option<&'a Authenticator>,
-    code: &str,
-    source: IpAddr,
-) -> Result<&'a Authenticator, CodeRefused> {
-    let known = known.ok_or(CodeRefused::Wrong)?;
-    let AuthenticatorKind::Totp { secret, last_step } = &known.kind else {
-        return Err(CodeRefused::Wrong);
-    };
-    let secret = TotpSecret::from_base32(secret.reveal()).map_err(|_| CodeRefused::Wrong)?;
-    let step = totp::check(&secret, code, world.clock.now(), last_step.map(Step)).map_err(|_| CodeRefused::Wrong)?;
+/// Burns the code; of two who bring the same one the second is refused. It may be one of the user's own app or of an app on
+/// any of their devices that is not shut out.
+async fn use_code(world: &World, user: &User, code: &str, source: IpAddr) -> Result<Arc<Authenticator>, CodeRefused> {
+    let (directory, now) = (world.directory.snapshot(), world.clock.now());
+    let (known, step) = directory
+        .usable_totps_of(user.id)
+        .find_map(|known| Some((known.clone(), step_of(known, code, now)?)))
+        .ok_or(CodeRefused::Wrong)?;
     let command = Command::UseTotp {
         authenticator: known.id,
         step: step.0,
@@ -397,4 +398,13 @@ async fn use_code<'a>(
         Err(SubmitError::Refused(_)) => Err(CodeRefused::Wrong),
         Err(error @ SubmitError::Unavailable(_)) => Err(CodeRefused::Unavailable(error)),
     }
+}
+
+/// For which step this authenticator shows the code, if it does.
+fn step_of(known: &Authenticator, code: &str, now: Timestamp) -> Option<Step> {
+    let AuthenticatorKind::Totp { secret, last_step, .. } = &known.kind else {
+        return None;
+    };
+    let secret = TotpSecret::from_base32(secret.reveal()).ok()?;
+    totp::check(&secret, code, now, last_step.map(Step)).ok()
 }

@@ -128,11 +128,14 @@ fn a_code_is_for_its_account() {
     assert_eq!(give_code(&mut visitor, &page, &code).host(), host("news"), "control");
 }
 
-/// Five wrong codes void the right one, and whoever goes on waits. Control: another account from the same address.
+/// Five wrong codes void the right one, and whoever goes on waits; X-17: the user's own session goes on meanwhile. Controls:
+/// another account from the same address; an administrator's suspension ends the session.
 #[test]
 fn guessing_voids_the_code_and_makes_the_guesser_wait() {
     let demo = by_mail_alone();
     let address = demo.user_with_mail("mail.guessed", PASSWORD, &[]);
+    let (mut own, url) = (Visitor::new(&demo), demo.url("news", "/"));
+    own.sign_in_with_password(&url, "mail.guessed", PASSWORD);
     let mut visitor = Visitor::new(&demo).from("127.3.2.1");
     let page = ask(&mut visitor, "mail.guessed");
     let right = demo.mail_to(&address, 0).code();
@@ -151,6 +154,9 @@ fn guessing_voids_the_code_and_makes_the_guesser_wait() {
     let others = ask(&mut other, "mail.calm");
     let code = demo.mail_to(&calm, 0).code();
     assert_eq!(give_code(&mut other, &others, &code).host(), host("news"), "control");
+    assert_eq!(own.get(&url).status, 200, "X-17");
+    demo.command(&["user", "suspend", "mail.guessed"]);
+    assert_ne!(own.get(&url).status, 200, "X-17, control");
     let failures = demo.events("filter=eventType%20eq%20%22user.authentication.auth_via_mfa%22");
     assert!(
         !failures.iter().any(|event| event.to_string().contains(&right)),

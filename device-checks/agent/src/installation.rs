@@ -3,12 +3,14 @@
 use std::sync::Arc;
 
 use device_checks::wire::Timestamp;
-use device_checks::wire::{ENROLLMENTS_PATH, EnrollmentStatus, Organization, RENAME_SUFFIX, Rename};
+use device_checks::wire::{
+    ENROLLMENTS_PATH, EnrollmentStatus, GivenTotp, Organization, RENAME_SUFFIX, Rename, TOTP_SUFFIX,
+};
 use http::Method;
 
 use crate::assertion::{self, AccountKey, AssertError};
 use crate::gateway::{Ask, AskError, Gateway, Refusal};
-use crate::keys::{KeyError, KeyStore};
+use crate::keys::{KeyError, KeyStore, codes};
 use crate::pin::{self, NotPinned};
 use crate::private_file;
 use crate::signals::{self, Collector};
@@ -147,6 +149,26 @@ impl Installation {
         Ok(gateway.order(ask).await?)
     }
 
+    /// Has the gateway give this device a secret for codes of the account, on the word of this key of the account.
+    ///
+    /// # Errors
+    ///
+    /// The gateway says no.
+    pub async fn ask_for_codes(
+        &self,
+        gateway: &Gateway,
+        account: &Account,
+        key: &AccountKey,
+    ) -> Result<GivenTotp, ConnectError> {
+        let path = format!("{ENROLLMENTS_PATH}{}{TOTP_SUFFIX}", account.enrollment);
+        let ask = Ask {
+            method: Method::POST,
+            ..Ask::get(&path)
+        };
+        let ask = assertion::prove(gateway, account, key, ask, self.now()).await?;
+        Ok(gateway.ask(ask).await?)
+    }
+
     /// Destroys an account's keys and files.
     ///
     /// # Errors
@@ -157,6 +179,7 @@ impl Installation {
         for key in [Some(&account.possession), verification].into_iter().flatten() {
             self.store.delete(key)?;
         }
+        codes::forget(&self.folder.keys(), account.enrollment)?;
         for file in [self.folder.certificate(account), self.folder.key(account)] {
             private_file::remove(&file).map_err(StateError::from)?;
         }

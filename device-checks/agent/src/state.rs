@@ -387,6 +387,11 @@ impl Folder {
         self.path.join(format!("{}.key", account.files))
     }
 
+    /// Where keys in files are, and the secrets of codes.
+    pub fn keys(&self) -> PathBuf {
+        self.path.join("keys")
+    }
+
     /// The file of the gateway's CA, for other programs.
     pub fn authority(&self) -> PathBuf {
         self.path.join("gateway-ca.pem")

@@ -97,7 +97,7 @@ impl<'a> Draft<'a> {
     }
 
     /// The enrolment and its device, both active, of an active user.
-    fn usable_account(&self, id: EnrollmentId) -> Result<(&'a Arc<Enrollment>, &'a Arc<Device>), Refusal> {
+    pub(super) fn usable_account(&self, id: EnrollmentId) -> Result<(&'a Arc<Enrollment>, &'a Arc<Device>), Refusal> {
         let enrollment = self
             .snapshot
             .enrollment(id)

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use super::targets::user_target;
 use super::{Draft, Refusal};
 use crate::{
-    Authenticator, AuthenticatorId, AuthenticatorKind, Change, EventType, FastPassUpdate, OrganizationId, Protected,
-    SecretHash, Settings, Target, TargetKind, User, UserId,
+    Authenticator, AuthenticatorId, AuthenticatorKind, Change, EnrollmentId, EventType, FastPassUpdate, HeldBy,
+    OrganizationId, Protected, SecretHash, Settings, Target, TargetKind, User, UserId,
 };
 
 impl<'a> Draft<'a> {
@@ -48,15 +48,43 @@ impl<'a> Draft<'a> {
         let kind = AuthenticatorKind::Totp {
             secret: secret.clone(),
             last_step: None,
+            held_by: None,
         };
         let known = self.snapshot.totp_of(user);
         self.set_authenticator(user, known, id, kind, EventType::FactorActivate)
     }
 
+    /// Gives the app on a device a TOTP secret, or another one: it ends with the account there.
+    pub(super) fn set_device_totp(
+        &mut self,
+        enrollment: EnrollmentId,
+        id: AuthenticatorId,
+        secret: &Protected,
+    ) -> Result<(), Refusal> {
+        let (enrollment, device) = self.usable_account(enrollment)?;
+        let held_by = HeldBy {
+            enrollment: enrollment.id,
+            generation: enrollment.generation,
+            device: device.id,
+        };
+        let kind = AuthenticatorKind::Totp {
+            secret: secret.clone(),
+            last_step: None,
+            held_by: Some(held_by),
+        };
+        let known = self.snapshot.totp_held_by(enrollment);
+        self.set_authenticator(enrollment.user, known, id, kind, EventType::FactorActivate)
+    }
+
     /// Burns a code: none of this time step or an earlier one works again.
     pub(super) fn use_totp(&mut self, id: AuthenticatorId, step: u64) -> Result<(), Refusal> {
         let known = self.authenticator(id)?;
-        let AuthenticatorKind::Totp { secret, last_step } = &known.kind else {
+        let AuthenticatorKind::Totp {
+            secret,
+            last_step,
+            held_by,
+        } = &known.kind
+        else {
             return Err(Refusal::not_found(TargetKind::Authenticator, id));
         };
         if last_step.is_some_and(|last| step <= last) {
@@ -66,6 +94,7 @@ impl<'a> Draft<'a> {
             kind: AuthenticatorKind::Totp {
                 secret: secret.clone(),
                 last_step: Some(step),
+                held_by: *held_by,
             },
             ..Authenticator::clone(known)
         };

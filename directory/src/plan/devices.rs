@@ -147,6 +147,9 @@ impl<'a> Draft<'a> {
 
     /// Ends an enrolment unless it has ended; says whether it had not.
     pub(super) fn end_enrollment(&mut self, enrollment: &Enrollment) -> bool {
+        if let Some(totp) = self.snapshot.totp_held_by(enrollment) {
+            self.put_unless_there(Change::DeleteAuthenticator(totp.id));
+        }
         self.move_enrollment(enrollment, enrollment.state.end(self.now))
     }
 

@@ -112,10 +112,32 @@ impl Snapshot {
             .find(|authenticator| matches!(authenticator.kind, AuthenticatorKind::Password { .. }))
     }
 
-    /// The user's TOTP authenticator, if they have one.
+    /// The user's own authenticator app, if they have one.
     pub fn totp_of(&self, user: UserId) -> Option<&Arc<Authenticator>> {
         self.authenticators_of_user(user)
-            .find(|authenticator| matches!(authenticator.kind, AuthenticatorKind::Totp { .. }))
+            .find(|authenticator| matches!(authenticator.kind, AuthenticatorKind::Totp { held_by: None, .. }))
+    }
+
+    /// The TOTP authenticators whose codes count now: the user's own app, and those on devices that are not shut out.
+    pub fn usable_totps_of(&self, user: UserId) -> impl Iterator<Item = &Arc<Authenticator>> {
+        self.authenticators_of_user(user)
+            .filter(|authenticator| match &authenticator.kind {
+                AuthenticatorKind::Totp { held_by, .. } => held_by.is_none_or(|held| held.basis().lost(self).is_none()),
+                AuthenticatorKind::Password { .. }
+                | AuthenticatorKind::Webauthn(_)
+                | AuthenticatorKind::RecoveryCodes { .. } => false,
+            })
+    }
+
+    /// The TOTP authenticator of the app on a device.
+    pub fn totp_held_by(&self, enrollment: &Enrollment) -> Option<&Arc<Authenticator>> {
+        self.authenticators_of_user(enrollment.user)
+            .find(|authenticator| match &authenticator.kind {
+                AuthenticatorKind::Totp { held_by, .. } => held_by.is_some_and(|held| held.enrollment == enrollment.id),
+                AuthenticatorKind::Password { .. }
+                | AuthenticatorKind::Webauthn(_)
+                | AuthenticatorKind::RecoveryCodes { .. } => false,
+            })
     }
 
     /// The user's security keys and passkeys, by id.

@@ -377,6 +377,71 @@ fn a_totp_step_is_used_once_and_never_backwards() {
     assert_eq!(used(11), Ok(()));
 }
 
+/// A recovery code is burnt by its use, and a new set voids the old one. Control: each time one that is left.
+#[test]
+fn a_recovery_code_counts_once_and_in_its_set_alone() {
+    let mut world = founded();
+    let alice = world.user("alice");
+    let id = AuthenticatorId::from_random(1);
+    let set = |world: &mut World, codes: [&str; 2]| {
+        let codes = codes.map(SecretHash::of).into();
+        world.run(Command::SetRecoveryCodes { user: alice, id, codes }).unwrap();
+    };
+    let used = |world: &mut World, code: &str| {
+        let code = SecretHash::of(code);
+        let authenticator = id;
+        world.run(Command::UseRecoveryCode { authenticator, code }).map(drop)
+    };
+    set(&mut world, ["one", "two"]);
+
+    assert_eq!(used(&mut world, "one"), Ok(()));
+    assert_eq!(used(&mut world, "one"), Err(Refusal::CodeUsed));
+    assert_eq!(used(&mut world, "three"), Err(Refusal::CodeUsed));
+    assert_eq!(world.snapshot.recovery_codes_left(alice), 1);
+    set(&mut world, ["three", "four"]);
+    assert_eq!(used(&mut world, "two"), Err(Refusal::CodeUsed));
+    assert_eq!(used(&mut world, "three"), Ok(()));
+}
+
+/// D-05, D-21: codes of a device's own rest while it is suspended, and are gone once it is deactivated. Control: those of the
+/// user's own app, and of another device.
+#[test]
+fn codes_of_a_device_go_with_it() {
+    let mut world = founded();
+    let alice = world.user("alice");
+    let (one, other) = (world.device(alice), world.device(alice));
+    let secret = || Protected::new("JBSWY3DPEHPK3PXP".to_owned());
+    let id = AuthenticatorId::from_random;
+    for (number, enrollment) in [(1, one.enrollment), (2, other.enrollment)] {
+        let (id, secret) = (id(number), secret());
+        world.run(Command::SetDeviceTotp { enrollment, id, secret }).unwrap();
+    }
+    let (user, own) = (alice, id(3));
+    world
+        .run(Command::SetTotp {
+            user,
+            id: own,
+            secret: secret(),
+        })
+        .unwrap();
+    let usable = |world: &World| -> Vec<AuthenticatorId> {
+        let usable = world.snapshot.usable_totps_of(alice);
+        usable.map(|known| known.id).collect()
+    };
+    let all = usable(&world);
+    assert_eq!(all.len(), 3);
+
+    world.run(Command::SuspendDevice(one.device)).unwrap();
+    assert!(!usable(&world).contains(&id(1)));
+    world.run(Command::UnsuspendDevice(one.device)).unwrap();
+    assert_eq!(usable(&world), all, "control");
+    world.run(Command::DeactivateDevice(one.device)).unwrap();
+    world.run(Command::ActivateDevice(one.device)).unwrap();
+
+    assert!(world.snapshot.authenticator(id(1)).is_none());
+    assert_eq!(usable(&world).len(), 2, "the others");
+}
+
 #[test]
 fn what_is_protected_shows_nowhere() {
     let mut world = founded();

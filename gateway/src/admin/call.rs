@@ -148,6 +148,7 @@ const fn scope_of(command: &Command) -> Scope {
         | Command::SetPassword { .. }
         | Command::RehashPassword { .. }
         | Command::SetTotp { .. }
+        | Command::SetDeviceTotp { .. }
         | Command::UseTotp { .. }
         | Command::AddWebauthn(_)
         | Command::UseWebauthn(_)

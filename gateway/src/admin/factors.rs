@@ -55,7 +55,10 @@ async fn list(call: Call, Path(name): Path<String>) -> Result<Json<Vec<Value>>, 
     let enrollments = view.snapshot.enrollments_of_user(user);
     let usable = enrollments.filter(|one| one.state.is_link() && one.methods.contains(&Method::SignedNonce));
     let signed_nonce = usable.map(|enrollment| view.signed_nonce(enrollment));
-    let totp = view.snapshot.totp_of(user).map(|authenticator| shape(authenticator));
+    let totp = view
+        .snapshot
+        .usable_totps_of(user)
+        .map(|authenticator| shape(authenticator));
     let keys = view
         .snapshot
         .webauthn_of(user)

@@ -5,11 +5,11 @@ use std::sync::Arc;
 use axum::Json;
 use axum::body::Bytes;
 use axum::extract::{Path, Query, State};
-use device_checks::wire::{ASSERTION_FIELD, EnrollmentStatus, Rename};
+use device_checks::wire::{ASSERTION_FIELD, EnrollmentStatus, GivenTotp, Rename};
 use device_checks::{DeviceSignals, KeyType};
 use directory::{
-    Command, DeviceId, DeviceState, DeviceUpdate, Enrollment, EnrollmentId, EnrollmentState, Method, Refusal, Snapshot,
-    UserStatus,
+    AuthenticatorId, Command, DeviceId, DeviceState, DeviceUpdate, Enrollment, EnrollmentId, EnrollmentState, Method,
+    Protected, Refusal, Snapshot, User, UserStatus,
 };
 use http::{HeaderMap, StatusCode};
 use policies::OrganizationAction;
@@ -19,6 +19,7 @@ use super::authenticate::organization_request;
 use super::finish::protection;
 use super::step::Asked;
 use crate::api_error::ApiError;
+use crate::factors::totp::TotpSecret;
 use crate::request::{Arrived, AssertedRequest, Denial, Presented, present};
 use crate::sign_in::actor_of;
 use crate::world::World;
@@ -98,7 +99,50 @@ pub(super) async fn end(
 ) -> Result<StatusCode, ApiError> {
     let (directory, enrollment, presented) = holder(&world, &arrived, id, from.device, &headers)?;
     let user = directory.user(enrollment.user).ok_or(ApiError::DeviceDeleted)?;
-    // What is given up is this account: its own strongest key is as strong as it is.
+    may_manage(&world, &arrived, user, &enrollment, &presented)?;
+    let actor = actor_of(user, arrived.connection.peer);
+    world
+        .directory
+        .submit(Command::EndEnrollment(id), actor, Vec::new())
+        .await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Gives the app on the device a TOTP secret, once; the codes count as long as the account does. What it adds is weaker than the
+/// account's own keys, the strongest of which asks for it.
+pub(super) async fn give_totp(
+    State(world): State<Arc<World>>,
+    axum::Extension(arrived): Asked,
+    Path(id): Path<EnrollmentId>,
+    Query(from): Query<From>,
+    headers: HeaderMap,
+) -> Result<(StatusCode, Json<GivenTotp>), ApiError> {
+    let (directory, enrollment, presented) = holder(&world, &arrived, id, from.device, &headers)?;
+    let user = directory.user(enrollment.user).ok_or(ApiError::DeviceDeleted)?;
+    may_manage(&world, &arrived, user, &enrollment, &presented)?;
+    let secret = TotpSecret::from_random(rand::random()).to_base32();
+    let command = Command::SetDeviceTotp {
+        enrollment: id,
+        id: AuthenticatorId::from_random(rand::random()),
+        secret: Protected::new(secret.to_string()),
+    };
+    let actor = actor_of(user, arrived.connection.peer);
+    world.directory.submit(command, actor, Vec::new()).await?;
+    let given = GivenTotp {
+        secret: secret.to_string(),
+    };
+    Ok((StatusCode::CREATED, Json(given)))
+}
+
+/// Whether the policies let a factor be changed on the strength of this key. What changes is this account, or weaker: its own
+/// strongest key is as strong as it is.
+fn may_manage(
+    world: &World,
+    arrived: &Arrived,
+    user: &User,
+    enrollment: &Enrollment,
+    presented: &Presented,
+) -> Result<(), ApiError> {
     let strongest = match enrollment.verification {
         Some(_) => KeyType::UserVerification,
         None => KeyType::ProofOfPossession,
@@ -107,15 +151,9 @@ pub(super) async fn end(
     let action = OrganizationAction::ManageAuthenticator {
         as_strong_as_strongest: presented.assertion.key_type() == strongest,
     };
-    let request = organization_request(&view, user, None, &arrived);
+    let request = organization_request(&view, user, None, arrived);
     let decided = view.decider.decide_organization(&action, &request);
-    decided.map(drop).map_err(ApiError::Policy)?;
-    let actor = actor_of(user, arrived.connection.peer);
-    world
-        .directory
-        .submit(Command::EndEnrollment(id), actor, Vec::new())
-        .await?;
-    Ok(StatusCode::NO_CONTENT)
+    decided.map(drop).map_err(ApiError::Policy)
 }
 
 /// The account whose key signed this request, active on an active device of an active user.

@@ -95,7 +95,7 @@ fn required(
         if !helps || factors.contains(&Factor::Totp) {
             return Err(ApiError::Policy(denied));
         }
-        if view.directory.totp_of(user.id).is_none() {
+        if view.directory.usable_totps_of(user.id).next().is_none() {
             return Err(ApiError::FactorMissing { denied, factor: "totp" });
         }
         let messages: Vec<&str> = denied.reasons.iter().map(|reason| &*reason.message).collect();

@@ -43,6 +43,7 @@ pub(crate) fn routes() -> Router<Arc<World>> {
         .route(wire::ANSWERS_PATH, post(challenges::answer))
         .route("/agent/v1/enrollments/{id}", get(accounts::show).delete(accounts::end))
         .route("/agent/v1/enrollments/{id}/rename", post(accounts::rename))
+        .route("/agent/v1/enrollments/{id}/totp", post(accounts::give_totp))
         .method_not_allowed_fallback(|| async { ApiError::MethodNotAllowed })
 }
 

@@ -98,7 +98,8 @@ mod tests {
 
             prop_assert_eq!(set.len(), 10);
             for code in &set {
-                prop_assert_eq!(read(code).as_ref(), Some(code));
+                let known = read(code);
+                prop_assert_eq!(known.as_ref(), Some(code));
             }
         }
 

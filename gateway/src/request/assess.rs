@@ -119,7 +119,9 @@ fn factors_held(directory: &Snapshot, user: &User) -> BTreeSet<HeldFactor> {
     let authenticators = directory.authenticators_of_user(user.id);
     let kinds = authenticators.filter_map(|authenticator| match authenticator.kind {
         AuthenticatorKind::Password { .. } => Some(HeldFactor::Password),
-        AuthenticatorKind::Totp { .. } => Some(HeldFactor::Totp),
+        AuthenticatorKind::Totp { held_by: None, .. } => Some(HeldFactor::Totp),
+        // The device that it is on is what is held.
+        AuthenticatorKind::Totp { held_by: Some(_), .. } => None,
         AuthenticatorKind::Webauthn(_) => Some(HeldFactor::Webauthn),
         // What is left when nothing else is, is nothing to demand.
         AuthenticatorKind::RecoveryCodes { .. } => None,

@@ -7,8 +7,8 @@ use std::sync::Arc;
 
 use device_checks::{KeyType, LeafCertificate};
 use directory::{
-    Basis, Certificate, CertificateState, Device, DeviceState, Enrollment, EnrollmentId, EnrollmentState, Generation,
-    Session, SessionEnd, Snapshot, Timestamp, User, UserStatus,
+    Certificate, CertificateState, Device, DeviceState, Enrollment, EnrollmentId, EnrollmentState, Generation, Session,
+    SessionEnd, Snapshot, Timestamp, User, UserStatus,
 };
 
 use super::assertion::Presented;
@@ -333,10 +333,7 @@ impl SessionInUse {
         };
         let proved = generation.device.and_then(|proof| proof.counting(directory));
         let proved = proved.map(|(_, device)| device.id);
-        let signed_in = generation.proofs.iter().filter_map(|proof| match proof.basis {
-            Basis::Enrollment { device, .. } => Some(device),
-            Basis::Authenticator { .. } | Basis::Mail { .. } => None,
-        });
+        let signed_in = generation.devices_in_use();
         proved.into_iter().chain(signed_in).all(|id| id == identity.device.id)
     }
 }

@@ -206,6 +206,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0003_sessions.sql"),
     include_str!("migrations/0004_log_pages.sql"),
     include_str!("migrations/0005_webauthn.sql"),
+    include_str!("migrations/0006_codes_of_devices.sql"),
 ];
 /// How long a statement waits for another process's.
 const PATIENCE: Duration = Duration::from_secs(5);

@@ -78,7 +78,7 @@ enum Task {
     Doctor,
     /// Print a header field that proves this device in one request: curl -H "$(latchkey-agent assert --url URL)" URL
     Assert(assert::Asked),
-    /// Print the present code of a TOTP secret (RFC 6238)
+    /// Print this device's present code to sign in with, or that of a TOTP secret (RFC 6238)
     Totp(totp::Asked),
 }
 
@@ -134,7 +134,7 @@ fn perform(common: Common, task: Task, now: Clock) -> Result<(), CliError> {
             Task::Run(asked) => run::run(&world, asked).await,
             Task::Doctor => examine::examine(&world).await,
             Task::Assert(asked) => assert::assert(&world, &asked).await,
-            Task::Totp(asked) => totp::print_code(&world, &asked),
+            Task::Totp(asked) => totp::perform(&world, &asked).await,
         }
     })
 }

@@ -1,5 +1,6 @@
 //! Where do private keys live, and how do they sign? The same traits over files, a TPM and a PKCS#11 token.
 
+pub mod codes;
 mod configuration;
 #[cfg(feature = "pkcs11")]
 mod pkcs11;

@@ -320,7 +320,8 @@ fn at_hand(view: &View, user: &User) -> Vec<Vec<Supposed>> {
         .password_of(user.id)
         .map(|_| supposed(Proves::Password, Factor::Password, now));
     let totp = directory
-        .totp_of(user.id)
+        .usable_totps_of(user.id)
+        .next()
         .map(|_| supposed(Proves::Totp, Factor::Totp, now));
     let email = recipient(view, &user.login).map(|_| supposed(Proves::Email, Factor::Email, now));
     let has_codes = directory.recovery_codes_left(user.id) > 0;

@@ -162,7 +162,7 @@ async fn raise(visitor: &Visitor, state: State, session: &Session, proved: Prove
     let is_context = proved.device.is_some_and(|device| {
         let of = device.device(&visitor.view.directory);
         // Beside a signature by another device it can only be the factor in its place.
-        generation.devices().all(|id| Some(id) == of) && next::device_alone_would_do(visitor, &state, device)
+        generation.devices_in_use().all(|id| Some(id) == of) && next::device_alone_would_do(visitor, &state, device)
     });
     let command = match (proved.proof, proved.device) {
         (proof, Some(device)) if proof.is_none() || is_context => SessionCommand::Renew(Box::new(Renewal {
