@@ -5,7 +5,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{AuthenticatorId, Basis, DeviceId, EnrollmentId, Revision, SecretHash, Timestamp, UserId, WebauthnKey};
+use crate::{AuthenticatorId, EnrollmentId, Revision, SecretHash, Timestamp, UserId, WebauthnKey};
 
 /// One authenticator of a user.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -42,7 +42,7 @@ pub enum AuthenticatorKind {
         /// The account on a device whose app makes the codes; nothing where it is an app of the user's own, of which there
         /// is one at most.
         #[serde(default, skip_serializing_if = "Option::is_none")]
-        held_by: Option<HeldBy>,
+        held_by: Option<EnrollmentId>,
     },
     /// A security key or passkey (WebAuthn); a user has several.
     Webauthn(Box<WebauthnKey>),
@@ -51,17 +51,6 @@ pub enum AuthenticatorKind {
         /// Those that were not used. They are as random as keys: nothing slower than SHA-256 keeps them from being found.
         unused: BTreeSet<SecretHash>,
     },
-}
-
-/// The account on a device that an authenticator lives and dies with.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct HeldBy {
-    /// The account.
-    pub enrollment: EnrollmentId,
-    /// The generation it was in.
-    pub generation: u32,
-    /// The device.
-    pub device: DeviceId,
 }
 
 /// A text that is stored and never shown.
@@ -87,17 +76,6 @@ impl AuthenticatorKind {
             Self::Totp { .. } => "totp",
             Self::Webauthn(_) => "webauthn",
             Self::RecoveryCodes { .. } => "recovery-codes",
-        }
-    }
-}
-
-impl HeldBy {
-    /// What a proof by it rests on.
-    pub const fn basis(self) -> Basis {
-        Basis::Enrollment {
-            id: self.enrollment,
-            generation: self.generation,
-            device: self.device,
         }
     }
 }

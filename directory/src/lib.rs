@@ -25,7 +25,7 @@ mod words;
 #[cfg(test)]
 mod tests;
 
-pub use authenticator::{Authenticator, AuthenticatorKind, HeldBy, Protected};
+pub use authenticator::{Authenticator, AuthenticatorKind, Protected};
 pub use certificate::{Certificate, CertificateState, Fingerprint, HoldCause, RevocationReason, Serial};
 pub use change::{Change, Table, Touched};
 pub use command::{

@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use directory::{
     Actor, ActorKind, Authenticator, AuthenticatorId, AuthenticatorKind, Basis, Command, EnrollmentToken, Factor,
-    FactorProof, Failure, HeldBy, Properties, Protected, Timestamp, User, UserStatus,
+    FactorProof, Failure, Properties, Protected, Timestamp, User, UserStatus,
 };
 use policies::{Ages, SessionFacts};
 use zeroize::Zeroizing;
@@ -142,10 +142,10 @@ pub(crate) async fn prove_code(
 ) -> Result<FactorProof, ApiError> {
     let admission = admit(world, &guess(&user.login, Factor::Totp, source))?;
     match use_code(world, user, code, source).await {
-        Ok(used) => {
+        Ok(basis) => {
             let now = world.clock.now();
             admission.succeeded(now);
-            Ok(proof_by(Factor::Totp, &used, now))
+            Ok(proof_on(Factor::Totp, basis, now))
         }
         Err(CodeRefused::Wrong) => Err(refuse(world, admission, Some(user), Factor::Totp, source).await),
         Err(CodeRefused::Unavailable(error)) => {
@@ -175,23 +175,20 @@ pub(crate) fn guess(username: &str, factor: Factor, source: IpAddr) -> Guess {
     }
 }
 
-/// The proof that an authenticator was used; it counts as long as the authenticator is not set anew, and that of an app on a
-/// device as long as the account there.
+/// The proof that an authenticator of the user's own was used; it counts as long as the authenticator is not set anew.
 pub(crate) fn proof_by(factor: Factor, authenticator: &Authenticator, at: Timestamp) -> FactorProof {
-    let held_by = match &authenticator.kind {
-        AuthenticatorKind::Totp { held_by, .. } => *held_by,
-        AuthenticatorKind::Password { .. }
-        | AuthenticatorKind::Webauthn(_)
-        | AuthenticatorKind::RecoveryCodes { .. } => None,
-    };
-    let own = Basis::Authenticator {
+    let basis = Basis::Authenticator {
         id: authenticator.id,
         set: authenticator.updated,
     };
+    proof_on(factor, basis, at)
+}
+
+fn proof_on(factor: Factor, basis: Basis, at: Timestamp) -> FactorProof {
     FactorProof {
         factor,
         at,
-        basis: held_by.map_or(own, HeldBy::basis),
+        basis,
         properties: Properties {
             user_presence: true,
             ..Properties::default()
@@ -378,13 +375,14 @@ enum CodeRefused {
 }
 
 /// Burns the code; of two who bring the same one the second is refused. It may be one of the user's own app or of an app on
-/// any of their devices that is not shut out.
-async fn use_code(world: &World, user: &User, code: &str, source: IpAddr) -> Result<Arc<Authenticator>, CodeRefused> {
+/// any of their devices that is not shut out; says what the proof rests on.
+async fn use_code(world: &World, user: &User, code: &str, source: IpAddr) -> Result<Basis, CodeRefused> {
     let (directory, now) = (world.directory.snapshot(), world.clock.now());
     let (known, step) = directory
         .usable_totps_of(user.id)
-        .find_map(|known| Some((known.clone(), step_of(known, code, now)?)))
+        .find_map(|known| Some((known, step_of(known, code, now)?)))
         .ok_or(CodeRefused::Wrong)?;
+    let basis = directory.basis_of(known).ok_or(CodeRefused::Wrong)?;
     let command = Command::UseTotp {
         authenticator: known.id,
         step: step.0,
@@ -394,7 +392,7 @@ async fn use_code(world: &World, user: &User, code: &str, source: IpAddr) -> Res
         .submit(command, actor_of(user, source), Vec::new())
         .await;
     match used {
-        Ok(_) => Ok(known),
+        Ok(_) => Ok(basis),
         Err(SubmitError::Refused(_)) => Err(CodeRefused::Wrong),
         Err(error @ SubmitError::Unavailable(_)) => Err(CodeRefused::Unavailable(error)),
     }

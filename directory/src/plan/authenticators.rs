@@ -6,8 +6,8 @@ use std::sync::Arc;
 use super::targets::user_target;
 use super::{Draft, Refusal};
 use crate::{
-    Authenticator, AuthenticatorId, AuthenticatorKind, Change, EnrollmentId, EventType, FastPassUpdate, HeldBy,
-    OrganizationId, Protected, SecretHash, Settings, Target, TargetKind, User, UserId,
+    Authenticator, AuthenticatorId, AuthenticatorKind, Change, EnrollmentId, EventType, FastPassUpdate, OrganizationId,
+    Protected, SecretHash, Settings, Target, TargetKind, User, UserId,
 };
 
 impl<'a> Draft<'a> {
@@ -61,16 +61,11 @@ impl<'a> Draft<'a> {
         id: AuthenticatorId,
         secret: &Protected,
     ) -> Result<(), Refusal> {
-        let (enrollment, device) = self.usable_account(enrollment)?;
-        let held_by = HeldBy {
-            enrollment: enrollment.id,
-            generation: enrollment.generation,
-            device: device.id,
-        };
+        let (enrollment, _) = self.usable_account(enrollment)?;
         let kind = AuthenticatorKind::Totp {
             secret: secret.clone(),
             last_step: None,
-            held_by: Some(held_by),
+            held_by: Some(enrollment.id),
         };
         let known = self.snapshot.totp_held_by(enrollment);
         self.set_authenticator(enrollment.user, known, id, kind, EventType::FactorActivate)

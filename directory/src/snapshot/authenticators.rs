@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::{
-    Authenticator, AuthenticatorId, AuthenticatorKind, CredentialId, Device, DeviceId, DeviceState, Enrollment,
+    Authenticator, AuthenticatorId, AuthenticatorKind, Basis, CredentialId, Device, DeviceId, DeviceState, Enrollment,
     EnrollmentId, EnrollmentState, FastPassSettings, Fingerprint, HardwareId, Instance, InstanceId, KeyThumbprint,
     ManagementCertificate, ManagementState, Method, Settings, Snapshot, UserId, WebauthnKey,
 };
@@ -122,18 +122,43 @@ impl Snapshot {
     pub fn usable_totps_of(&self, user: UserId) -> impl Iterator<Item = &Arc<Authenticator>> {
         self.authenticators_of_user(user)
             .filter(|authenticator| match &authenticator.kind {
-                AuthenticatorKind::Totp { held_by, .. } => held_by.is_none_or(|held| held.basis().lost(self).is_none()),
+                AuthenticatorKind::Totp { .. } => self.basis_of(authenticator).is_some(),
                 AuthenticatorKind::Password { .. }
                 | AuthenticatorKind::Webauthn(_)
                 | AuthenticatorKind::RecoveryCodes { .. } => false,
             })
     }
 
+    /// What a proof by this authenticator rests on: itself as it is set, or the account on a device that it is of, as that is
+    /// now. Nothing where that counts for nothing.
+    pub fn basis_of(&self, authenticator: &Authenticator) -> Option<Basis> {
+        let basis = match &authenticator.kind {
+            AuthenticatorKind::Totp {
+                held_by: Some(account), ..
+            } => {
+                let enrollment = self.enrollment(*account)?;
+                Basis::Enrollment {
+                    id: enrollment.id,
+                    generation: enrollment.generation,
+                    device: enrollment.device,
+                }
+            }
+            AuthenticatorKind::Password { .. }
+            | AuthenticatorKind::Totp { held_by: None, .. }
+            | AuthenticatorKind::Webauthn(_)
+            | AuthenticatorKind::RecoveryCodes { .. } => Basis::Authenticator {
+                id: authenticator.id,
+                set: authenticator.updated,
+            },
+        };
+        basis.lost(self).is_none().then_some(basis)
+    }
+
     /// The TOTP authenticator of the app on a device.
     pub fn totp_held_by(&self, enrollment: &Enrollment) -> Option<&Arc<Authenticator>> {
         self.authenticators_of_user(enrollment.user)
             .find(|authenticator| match &authenticator.kind {
-                AuthenticatorKind::Totp { held_by, .. } => held_by.is_some_and(|held| held.enrollment == enrollment.id),
+                AuthenticatorKind::Totp { held_by, .. } => *held_by == Some(enrollment.id),
                 AuthenticatorKind::Password { .. }
                 | AuthenticatorKind::Webauthn(_)
                 | AuthenticatorKind::RecoveryCodes { .. } => false,
