@@ -17,6 +17,8 @@ use crate::wire::{Signal, SignalReport};
 pub const CHALLENGE_TYPE: &str = "latchkey-challenge+jwt";
 /// `typ` of [`Answer`].
 pub const ANSWER_TYPE: &str = "latchkey-answer+jwt";
+/// `typ` of [`PushAnswer`].
+pub const PUSH_ANSWER_TYPE: &str = "latchkey-push-answer+jwt";
 /// `typ` of [`Assertion`].
 pub const ASSERTION_TYPE: &str = "latchkey-device-assertion+jwt";
 /// `typ` of [`InstanceProof`].
@@ -25,6 +27,10 @@ pub const INSTANCE_PROOF_TYPE: &str = "latchkey-instance-proof+jwt";
 pub const KEY_PROOF_TYPE: &str = "latchkey-key-proof+jwt";
 /// `typ` of [`EnrollmentReceipt`].
 pub const RECEIPT_TYPE: &str = "latchkey-enrollment+jwt";
+/// The method of a challenge that a page on the same machine hands on, or that the device itself asked for.
+pub const SIGNED_NONCE: &str = "signed_nonce";
+/// The method of a challenge that comes over the agent's stream, for a browser elsewhere.
+pub const PUSH: &str = "push";
 /// The audience of challenges: any authenticator that pinned the organisation.
 pub const AUTHENTICATOR: &str = "urn:latchkey:authenticator";
 /// How far honest clocks differ, in seconds.
@@ -82,7 +88,7 @@ pub struct Challenge {
     pub management_issuers: Vec<String>,
     /// The keys that may answer.
     pub key_types: Vec<KeyType>,
-    /// `signed_nonce`.
+    /// [`SIGNED_NONCE`] or [`PUSH`]: what was made for one way is answered on no other.
     pub method: String,
     /// Whether somebody has to approve.
     pub user_mediation: Demand,
@@ -96,6 +102,9 @@ pub struct Challenge {
     /// device answer a challenge that somebody else began a sign-in with.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub renews: Option<String>,
+    /// Whether the user has to type the number that the browser shows. The number itself is not in here.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub number: bool,
 }
 
 /// What a user is shown before they approve a sign-in.
@@ -108,6 +117,9 @@ pub struct SignInAsked {
     pub browser: String,
     /// The address it asks from.
     pub address: String,
+    /// What the gateway calls the networks that the address is of, where it knows any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub place: Option<String>,
     /// The login as it was typed; whether there is such a user it does not say.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub login_hint: Option<String>,
@@ -173,6 +185,54 @@ pub enum Outcome {
     VerificationUnavailable,
     /// Was not asked: another origin than the gateway's handed the challenge on.
     ForeignOrigin,
+}
+
+/// What a device answers to a push; signed by one of the account's keys. It says nothing of the device: what it proves is that
+/// its user approved, not where the browser is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct PushAnswer {
+    /// The enrolment.
+    pub iss: EnrollmentId,
+    /// The auth host's origin.
+    pub aud: String,
+    /// The user.
+    pub sub: UserId,
+    /// When it was made.
+    pub iat: i64,
+    /// From when on it is over.
+    pub exp: i64,
+    /// Random; tells answers apart.
+    pub jti: String,
+    /// The challenge's attempt.
+    pub tx: AttemptId,
+    /// The challenge's nonce.
+    pub nonce: String,
+    /// How the user was authenticated.
+    pub amr: Vec<Amr>,
+    /// Which key signs.
+    pub key_type: KeyType,
+    /// What the user did.
+    pub outcome: PushOutcome,
+    /// The number that the user read off the browser, where one was asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub number: Option<String>,
+}
+
+/// What a user did when a push asked them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PushOutcome {
+    /// Approved.
+    Approved,
+    /// Said no.
+    Denied,
+    /// Said that somebody else signs in under their name.
+    NotMe,
+    /// Closed the question.
+    Cancelled,
+    /// Could not be asked, or not be verified.
+    VerificationUnavailable,
 }
 
 /// Proof by an enrolled key on one HTTP request: the claims of DPoP (RFC 9449, section 4.2), and whose key it is.

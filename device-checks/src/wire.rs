@@ -36,6 +36,11 @@ pub const TOTP_SUFFIX: &str = "/totp";
 pub const CHALLENGES_PATH: &str = "/agent/v1/challenges";
 /// `POST` [`Answered`]: [`AnswerTaken`].
 pub const ANSWERS_PATH: &str = "/agent/v1/answers";
+/// `GET` `ENROLLMENTS_PATH` + id + this: [`Pushed`] in lines of JSON, for as long as the account counts; an empty line now and
+/// then says that the connection lives. With a `Device-Assertion`.
+pub const PUSHES_SUFFIX: &str = "/pushes";
+/// `POST` [`Answered`] with a [`crate::PushAnswer`]: 204.
+pub const PUSH_ANSWERS_PATH: &str = "/agent/v1/push-answers";
 /// `POST` [`Renew`] on the device host, over mTLS with the certificate that is to be renewed: 201 [`Renewed`].
 pub const RENEW_PATH: &str = "/agent/v1/certificates/renew";
 
@@ -338,13 +343,23 @@ pub struct Challenged {
     pub challenge: String,
 }
 
+/// What the gateway says on the stream of an account, without being asked.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Pushed {
+    /// Somebody signs in elsewhere: [`crate::Challenge`], signed, of the method [`crate::PUSH`].
+    Challenge(String),
+    /// It was answered, or is over: nobody has to be asked any more.
+    Withdrawn(AttemptId),
+}
+
 /// The answer to a challenge.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Answered {
     /// The attempt that the challenge began: its `jti`.
     pub attempt: AttemptId,
-    /// [`crate::Answer`], signed.
+    /// [`crate::Answer`], or to a push [`crate::PushAnswer`], signed.
     pub answer: String,
 }
 

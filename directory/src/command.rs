@@ -112,6 +112,8 @@ pub enum Command {
     },
     UseRelease(UserId),
     RecordFailure(Failure),
+    /// Says on the device of this account that somebody else signs in under its user's name; for the System Log alone.
+    ReportSuspicion(EnrollmentId),
     FoundOrganization(OrganizationId),
     UpdateFastPass(FastPassUpdate),
     IssueManagement {
@@ -412,6 +414,7 @@ impl Command {
             Self::AddWebauthn(_) => EventType::FactorActivate,
             Self::UseWebauthn(_) => EventType::Authenticate,
             Self::RenameWebauthn { .. } => EventType::FactorUpdate,
+            Self::ReportSuspicion(_) => EventType::SuspiciousActivity,
             Self::RemoveAuthenticator(_) | Self::GiveUpAuthenticator(_) => EventType::FactorDeactivate,
             Self::GiveUpEnrollment(_) => EventType::DeviceUserRemove,
             Self::ReleaseUser { .. } => EventType::ReleaseCreate,

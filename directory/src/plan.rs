@@ -16,7 +16,9 @@ mod users;
 mod validate;
 mod webauthn;
 
-use crate::{Actor, Change, Command, Event, EventType, Outcome, Severity, Snapshot, Target, Timestamp, TransactionId};
+use crate::{
+    Actor, Change, Command, Event, EventType, Factor, Outcome, Severity, Snapshot, Target, Timestamp, TransactionId,
+};
 
 pub use refusal::{Refusal, Refused};
 
@@ -117,6 +119,10 @@ impl Draft<'_> {
             Command::RecordFailure(failure) => Err(Refusal::NotAuthenticated {
                 factor: failure.factor,
                 reason: failure.reason,
+            }),
+            Command::ReportSuspicion(_) => Err(Refusal::NotAuthenticated {
+                factor: Factor::Push,
+                reason: "the user says that it was somebody else",
             }),
             Command::FoundOrganization(id) => self.found_organization(*id),
             Command::UpdateFastPass(update) => self.update_fastpass(update),

@@ -26,6 +26,7 @@ mod pages;
 mod polite;
 mod private_file;
 mod proxy;
+mod pushes;
 mod rejudge;
 mod reload;
 mod request;

@@ -10,6 +10,7 @@ use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::RecvError;
 use tracing::{debug, warn};
 
+use crate::agents::end_streams;
 use crate::live::LiveRequest;
 use crate::request::{Denial, Site, Verdict, View, decide_again};
 use crate::world::World;
@@ -27,6 +28,7 @@ pub(crate) async fn follow(world: Arc<World>, mut changes: Receiver<Arc<Touched>
                 }
             }
             Err(RecvError::Lagged(missed)) => {
+                end_streams(&world, world.pushes.lines.all());
                 warn!(
                     missed,
                     "changes came faster than they were followed: judging all live requests again"
@@ -70,6 +72,8 @@ async fn judge_touched(world: &World, touched: &Touched) {
         .chain(of_devices.map(|enrollment| enrollment.user))
         .collect();
     for user in users {
+        let streams = world.pushes.lines.of_user(user);
+        end_streams(world, streams.into_iter().map(|enrollment| (user, enrollment)));
         judge_each(world, &world.live.of_user(user)).await;
     }
 }

@@ -40,6 +40,7 @@ use crate::nonces::Nonces;
 use crate::operations::{self, Operations};
 use crate::private_file::{self, PrivateFileError};
 use crate::proxy::{Gate, Gateway};
+use crate::pushes::Pushes;
 use crate::reload::Reloader;
 use crate::request::{DecisionLog, FactStore, Identities};
 use crate::sealed::Seal;
@@ -191,6 +192,7 @@ pub(crate) fn prepare(config: &Path) -> Result<Prepared, StartError> {
         nonces: Nonces::new(&rand::random()),
         signer: challenge_signer,
         challenges: Challenges::new(),
+        pushes: Pushes::new(),
         attempts: Attempts::default(),
         authority: Arc::new(authority),
         crl: auth::CrlCache::default(),

@@ -16,6 +16,7 @@ use crate::live::LiveRequests;
 use crate::logs::Chain;
 use crate::mail::Outbox;
 use crate::nonces::Nonces;
+use crate::pushes::Pushes;
 use crate::request::{
     Arrived, Decision, DecisionLog, Denial, FactStore, Identified, Identities, Issuing, Permit, Record, SessionInUse,
     Verdict, View,
@@ -55,6 +56,8 @@ pub(crate) struct World {
     pub(crate) signer: ChallengeSigner,
     /// Challenges that wait for their answer.
     pub(crate) challenges: Challenges,
+    /// Agents that are connected, and what their users were asked.
+    pub(crate) pushes: Pushes,
     /// Enrolments under way.
     pub(crate) attempts: Attempts,
     /// Issues device certificates.
@@ -108,7 +111,9 @@ impl World {
         if let Err(error) = self.directory.keep_sessions(now).await {
             tracing::warn!(error = %Chain(&error), "when sessions were used could not be written down");
         }
-        metrics::gauge!("latchkey_sessions").set(f64::from(u32::try_from(sessions.count()).unwrap_or(u32::MAX)));
+        let set = |gauge: metrics::Gauge, count: usize| gauge.set(f64::from(u32::try_from(count).unwrap_or(u32::MAX)));
+        set(metrics::gauge!("latchkey_sessions"), sessions.count());
+        set(metrics::gauge!("latchkey_connected_agents"), self.pushes.lines.count());
     }
 
     /// For whom and by whom an assertion is made for this permit.

@@ -1,8 +1,8 @@
 //! Is this challenge the pinned organisation's, and for now? Checked whole before anything is signed or shown.
 
 use device_checks::jws::{BadToken, Unverified};
-use device_checks::wire::{ANSWERS_PATH, PublicKey, Timestamp};
-use device_checks::{AUTHENTICATOR, CHALLENGE_TYPE, Challenge, Demand, KeyType, LEEWAY, LONGEST};
+use device_checks::wire::{ANSWERS_PATH, PUSH_ANSWERS_PATH, PublicKey, Timestamp};
+use device_checks::{AUTHENTICATOR, CHALLENGE_TYPE, Challenge, Demand, KeyType, LEEWAY, LONGEST, PUSH, SIGNED_NONCE};
 
 use crate::state::Pinned;
 
@@ -64,6 +64,25 @@ impl VerifiedChallenge {
     ///
     /// Says what is not as it has to be; such a challenge is not answered at all.
     pub fn check(token: &str, pinned: &Pinned, origin: &str, now: Timestamp) -> Result<Self, BadChallenge> {
+        Self::check_way(token, pinned, (SIGNED_NONCE, ANSWERS_PATH), origin, now)
+    }
+
+    /// Checks a challenge that came over the stream from the gateway: a push, and nothing that was made for a page.
+    ///
+    /// # Errors
+    ///
+    /// As [`VerifiedChallenge::check`].
+    pub fn check_push(token: &str, pinned: &Pinned, now: Timestamp) -> Result<Self, BadChallenge> {
+        Self::check_way(token, pinned, (PUSH, PUSH_ANSWERS_PATH), &pinned.issuer, now)
+    }
+
+    fn check_way(
+        token: &str,
+        pinned: &Pinned,
+        way: (&str, &str),
+        origin: &str,
+        now: Timestamp,
+    ) -> Result<Self, BadChallenge> {
         let token = Unverified::parse(token, CHALLENGE_TYPE)?;
         let key = pinned_key(pinned, &token).ok_or(BadChallenge::UnknownKey)?;
         let challenge: Challenge = token.verify(key)?;
@@ -77,7 +96,7 @@ impl VerifiedChallenge {
             return Err(BadChallenge::Organization);
         }
         check_time(challenge.iat, challenge.exp, now)?;
-        check_contents(&challenge, pinned)?;
+        check_contents(&challenge, pinned, way)?;
         if challenge.origin == origin {
             Ok(Self(challenge))
         } else {
@@ -108,17 +127,17 @@ pub(crate) fn check_time(iat: i64, exp: i64, now: Timestamp) -> Result<(), BadCh
     }
 }
 
-fn check_contents(challenge: &Challenge, pinned: &Pinned) -> Result<(), BadChallenge> {
+fn check_contents(challenge: &Challenge, pinned: &Pinned, (method, answers): (&str, &str)) -> Result<(), BadChallenge> {
     if challenge.nonce.len() < SHORTEST_NONCE {
         return Err(BadChallenge::Nonce);
     }
     if challenge.transaction_id != challenge.jti {
         return Err(BadChallenge::Transaction);
     }
-    if challenge.method != METHOD {
+    if challenge.method != method {
         return Err(BadChallenge::Method);
     }
-    if challenge.verification_uri != format!("{}{ANSWERS_PATH}", pinned.issuer) {
+    if challenge.verification_uri != format!("{}{answers}", pinned.issuer) {
         return Err(BadChallenge::Destination);
     }
     if challenge.key_types.is_empty() {
@@ -133,7 +152,6 @@ fn check_contents(challenge: &Challenge, pinned: &Pinned) -> Result<(), BadChall
 
 /// 128 bits in base64url.
 pub(crate) const SHORTEST_NONCE: usize = 22;
-const METHOD: &str = "signed_nonce";
 
 #[cfg(test)]
 mod tests {
@@ -226,6 +244,28 @@ mod tests {
         let mut more = claims();
         more["more"] = json!(1);
         assert!(check(&sign(&KEY, CHALLENGE_TYPE, &more)).is_err());
+    }
+
+    /// A push and what a page hands on are never taken for each other. The control of each is the other way.
+    #[test]
+    fn what_was_made_for_one_way_is_refused_on_the_other() {
+        let mut push = claims();
+        push["method"] = json!(PUSH);
+        push["verificationUri"] = json!(format!("{ISSUER}{PUSH_ANSWERS_PATH}"));
+        push["number"] = json!(true);
+        let push = sign(&KEY, CHALLENGE_TYPE, &push);
+        let of_a_page = sign(&KEY, CHALLENGE_TYPE, &claims());
+        let pushed = |token: &str| VerifiedChallenge::check_push(token, &pinned(), NOW);
+
+        assert_eq!(check(&push), Err(BadChallenge::Method));
+        assert_eq!(pushed(&of_a_page), Err(BadChallenge::Method));
+        let mut mixed = claims();
+        mixed["method"] = json!(PUSH);
+        let mixed = sign(&KEY, CHALLENGE_TYPE, &mixed);
+        assert_eq!(pushed(&mixed), Err(BadChallenge::Destination));
+
+        assert!(pushed(&push).is_ok_and(|verified| verified.asked().number));
+        assert!(check(&of_a_page).is_ok());
     }
 
     #[test]

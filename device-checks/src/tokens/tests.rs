@@ -66,6 +66,51 @@ fn a_key_that_is_none_of_the_enrolments_is_refused() {
     assert_eq!(without.err(), refused, "no verification key is enrolled");
 }
 
+/// P-15, P-17 for a push: by another key, of another type, about somebody or something else, at another time it counts for
+/// nothing. Control: as it is.
+#[test]
+fn an_answer_to_a_push_counts_as_it_is_and_in_no_other_way() {
+    let push = |change: &dyn Fn(&mut Value)| {
+        let mut claims = claims_of_push_answer(POSSESSION);
+        change(&mut claims);
+        let expected = ExpectedPushAnswer {
+            audience: AUDIENCE,
+            attempt: attempt(),
+            now: NOW,
+        };
+        let of = |typ: &str, key: u8| verify_push_answer(&token(typ, key, &claims), &enrollment(), &expected);
+        [
+            of(PUSH_ANSWER_TYPE, POSSESSION),
+            of(PUSH_ANSWER_TYPE, STRANGER),
+            of(ANSWER_TYPE, POSSESSION),
+        ]
+    };
+
+    let [good, stranger, of_a_page] = push(&|_| {});
+    let good = good.unwrap();
+    assert_eq!(
+        (good.outcome, good.number.as_deref()),
+        (PushOutcome::Approved, Some("42"))
+    );
+    assert_eq!(stranger.err(), Some(Refuted::UnknownKey));
+    assert_eq!(of_a_page.err(), Some(BadToken::Type.into()));
+    for (claim, value, refuted) in [
+        ("aud", json!("https://evil.example"), Refuted::Audience),
+        ("sub", json!(UserId::from_random(2)), Refuted::Subject),
+        ("tx", json!(AttemptId::from_random(2)), Refuted::Attempt),
+        ("exp", json!(NOW.secs() - 61), Refuted::Time),
+        ("keyType", json!("userVerification"), Refuted::KeyType),
+    ] {
+        let [wrong, ..] = push(&|claims| claims[claim] = value.clone());
+        assert_eq!(wrong.err(), Some(refuted), "{claim}");
+    }
+    let page = token(PUSH_ANSWER_TYPE, POSSESSION, &claims_of_answer(POSSESSION));
+    assert!(
+        push_answering_enrollment(&page).is_err(),
+        "what a page gets has other claims"
+    );
+}
+
 /// P-15: without a signature, and with an HMAC under the public key.
 #[test]
 fn an_answer_in_another_algorithm_is_refused() {

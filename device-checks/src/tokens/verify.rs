@@ -6,7 +6,7 @@ use directory::{
 
 use super::{
     ANSWER_TYPE, ASSERTION_TYPE, Amr, Answer, Assertion, INSTANCE_PROOF_TYPE, InstanceProof, KEY_PROOF_TYPE, KeyProof,
-    KeyType, LEEWAY, LONGEST, Outcome,
+    KeyType, LEEWAY, LONGEST, Outcome, PUSH_ANSWER_TYPE, PushAnswer, PushOutcome,
 };
 use crate::jws::{BadToken, Unverified};
 use crate::loopback::{ENROLLMENT_PROOF_TYPE, EnrollmentProof};
@@ -77,6 +77,19 @@ pub struct VerifiedAnswer {
     pub management: Vec<String>,
 }
 
+/// Proof that an enrolled key signed this answer to this push, now. Only [`verify_push_answer`] makes one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct VerifiedPushAnswer {
+    enrollment: EnrollmentId,
+    key: KeyThumbprint,
+    key_type: KeyType,
+    nonce: String,
+    /// What the user did.
+    pub outcome: PushOutcome,
+    /// The number that they typed.
+    pub number: Option<String>,
+}
+
 macro_rules! proof_by_key {
     ($name:ident) => {
         impl $name {
@@ -105,6 +118,7 @@ macro_rules! proof_by_key {
 
 proof_by_key!(VerifiedAssertion);
 proof_by_key!(VerifiedAnswer);
+proof_by_key!(VerifiedPushAnswer);
 
 /// What an assertion has to be about.
 #[derive(Debug, Clone, Copy)]
@@ -130,6 +144,17 @@ pub struct ExpectedAnswer<'a> {
     pub origin: &'a str,
     /// The facts that were asked for.
     pub signals: &'a [Signal],
+    /// The present moment.
+    pub now: Timestamp,
+}
+
+/// What an answer to a push has to be about.
+#[derive(Debug, Clone, Copy)]
+pub struct ExpectedPushAnswer<'a> {
+    /// The auth host's origin.
+    pub audience: &'a str,
+    /// The attempt.
+    pub attempt: AttemptId,
     /// The present moment.
     pub now: Timestamp,
 }
@@ -164,6 +189,16 @@ pub fn claimed_enrollment(token: &str) -> Result<EnrollmentId, BadToken> {
 /// Refuses what is no answer.
 pub fn answering_enrollment(token: &str) -> Result<EnrollmentId, BadToken> {
     let claims: Answer = Unverified::parse(token, ANSWER_TYPE)?.claims()?;
+    Ok(claims.iss)
+}
+
+/// The enrolment that an answer to a push says it is by.
+///
+/// # Errors
+///
+/// Refuses what is no such answer.
+pub fn push_answering_enrollment(token: &str) -> Result<EnrollmentId, BadToken> {
+    let claims: PushAnswer = Unverified::parse(token, PUSH_ANSWER_TYPE)?.claims()?;
     Ok(claims.iss)
 }
 
@@ -243,6 +278,36 @@ pub fn verify_answer(
         outcome: claims.outcome,
         signals: claims.signals,
         management: claims.management,
+    })
+}
+
+/// Checks an answer to a push but for its nonce and number, which the caller compares, and the state of device and user.
+///
+/// # Errors
+///
+/// Says what does not fit.
+pub fn verify_push_answer(
+    token: &str,
+    enrollment: &Enrollment,
+    expected: &ExpectedPushAnswer<'_>,
+) -> Result<VerifiedPushAnswer, Refuted> {
+    let token = Unverified::parse(token, PUSH_ANSWER_TYPE)?;
+    let (key, method) = key_of(enrollment, token.key())?;
+    let claims: PushAnswer = token.verify(&key)?;
+    let key_type = check_key_type(method, claims.key_type, &claims.amr)?;
+    check_audience(&claims.aud, expected.audience)?;
+    check_subject(enrollment, claims.iss, claims.sub)?;
+    check_time(claims.iat, claims.exp, expected.now)?;
+    if claims.tx != expected.attempt {
+        return Err(Refuted::Attempt);
+    }
+    Ok(VerifiedPushAnswer {
+        enrollment: enrollment.id,
+        key: key.thumbprint(),
+        key_type,
+        nonce: claims.nonce,
+        outcome: claims.outcome,
+        number: claims.number,
     })
 }
 

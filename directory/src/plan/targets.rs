@@ -37,7 +37,9 @@ pub(super) fn of_command(snapshot: &Snapshot, command: &Command) -> Vec<Target> 
         Command::ReportDevice(report) => vec![device_target(snapshot, report.device)],
         Command::CreateEnrollmentToken(new) => vec![new.into(), user_target(snapshot, new.user)],
         Command::Enroll(enroll) => of_enroll(snapshot, enroll),
-        Command::EndEnrollment(id) | Command::GiveUpEnrollment(id) => enrollment_targets(snapshot, *id),
+        Command::EndEnrollment(id) | Command::GiveUpEnrollment(id) | Command::ReportSuspicion(id) => {
+            enrollment_targets(snapshot, *id)
+        }
         Command::SetDeviceTotp { enrollment, .. } => enrollment_targets(snapshot, *enrollment),
         Command::TakeAnswer(answer) => enrollment_targets(snapshot, answer.enrollment),
         Command::IssueManagement { device, certificate } => {

@@ -185,7 +185,7 @@ impl<K: KnownSessions> Draft<'_, K> {
         let base = session.generation(renewal.base).ok_or_else(|| gone(renewal.session))?;
         // Facts of one device and proofs by another make no picture of either.
         if base
-            .devices()
+            .devices_in_use()
             .any(|id| Some(id) != renewal.device.device(self.snapshot))
         {
             return Err(Refusal::DeviceChanged);

@@ -160,7 +160,8 @@ const fn scope_of(command: &Command) -> Scope {
         | Command::GiveUpEnrollment(_)
         | Command::ReleaseUser { .. }
         | Command::UseRelease(_)
-        | Command::RecordFailure(_) => Scope::UsersManage,
+        | Command::RecordFailure(_)
+        | Command::ReportSuspicion(_) => Scope::UsersManage,
         Command::CreateGroup(_)
         | Command::UpdateGroup { .. }
         | Command::DeleteGroup(_)

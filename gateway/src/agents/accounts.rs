@@ -28,7 +28,7 @@ use crate::world::World;
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct From {
-    device: Option<DeviceId>,
+    pub(super) device: Option<DeviceId>,
 }
 
 /// Says how the account stands.
@@ -157,7 +157,10 @@ fn may_manage(
 }
 
 /// The account whose key signed this request, active on an active device of an active user.
-fn holder(
+///
+/// # Errors
+/// If there is none, or it counts no longer.
+pub(super) fn holder(
     world: &World,
     arrived: &Arrived,
     id: EnrollmentId,

@@ -6,7 +6,7 @@ use std::time::Duration;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use device_checks::wire::{ANSWERS_PATH, Signal};
-use device_checks::{AUTHENTICATOR, CHALLENGE_TYPE, Challenge, Demand, KeyType, SignInAsked};
+use device_checks::{AUTHENTICATOR, CHALLENGE_TYPE, Challenge, Demand, KeyType, SIGNED_NONCE, SignInAsked};
 use directory::{AttemptId, DeviceId, Enrollment, EnrollmentId, SecretHash, Timestamp, UserId};
 use moka::policy::EvictionPolicy;
 use moka::sync::Cache;
@@ -196,11 +196,12 @@ pub(super) fn make(world: &World, purpose: Purpose, source: std::net::IpAddr) ->
         signals: Signal::ALL.to_vec(),
         management_issuers: setup.trust.issuer_hashes(),
         key_types: vec![KeyType::ProofOfPossession, KeyType::UserVerification],
-        method: "signed_nonce".to_owned(),
+        method: SIGNED_NONCE.to_owned(),
         user_mediation,
         user_verification,
         sign_in,
         renews,
+        number: false,
     };
     let pending = Pending {
         purpose,

@@ -10,6 +10,8 @@ mod challenges;
 mod evidence;
 mod finish;
 mod organization;
+mod push;
+mod pushes;
 mod renew;
 mod signer;
 mod step;
@@ -28,6 +30,8 @@ use crate::world::World;
 pub(crate) use asked::{Answer, Challenges, Confirmation, ForPage, Signed, Wanted, challenge_for};
 pub(crate) use attempts::Attempts;
 pub(crate) use begin::may_register_unproved;
+pub(crate) use push::{Wish, begin_push};
+pub(crate) use pushes::end_streams;
 pub(crate) use signer::ChallengeSigner;
 
 /// The routes on the auth host.
@@ -41,6 +45,8 @@ pub(crate) fn routes() -> Router<Arc<World>> {
         .route(wire::NONCE_PATH, post(challenges::nonce))
         .route(wire::CHALLENGES_PATH, post(challenges::challenge))
         .route(wire::ANSWERS_PATH, post(challenges::answer))
+        .route(wire::PUSH_ANSWERS_PATH, post(pushes::answer))
+        .route("/agent/v1/enrollments/{id}/pushes", get(pushes::stream))
         .route("/agent/v1/enrollments/{id}", get(accounts::show).delete(accounts::end))
         .route("/agent/v1/enrollments/{id}/rename", post(accounts::rename))
         .route("/agent/v1/enrollments/{id}/totp", post(accounts::give_totp))

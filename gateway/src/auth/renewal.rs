@@ -50,6 +50,7 @@ pub(super) async fn begin(
             application: arrived.site.name().to_owned(),
             browser: session.session.client.name.clone(),
             address: arrived.connection.peer.to_canonical().to_string(),
+            place: None,
             login_hint: world
                 .directory
                 .snapshot()

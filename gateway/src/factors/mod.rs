@@ -10,4 +10,4 @@ pub(crate) mod strength;
 pub(crate) mod throttle;
 pub(crate) mod totp;
 pub(crate) mod webauthn;
-mod window;
+pub(crate) mod window;

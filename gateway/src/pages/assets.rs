@@ -66,13 +66,14 @@ fn stored(&(name, body): &(&'static str, &'static str)) -> Stored {
 /// What all pages look like.
 pub(super) const STYLE: &str = include_str!("../../templates/assets/pages.css");
 
-const FILES: [(&str, &str); 10] = [
+const FILES: [(&str, &str); 11] = [
     ("pages.css", STYLE),
     ("mark.svg", include_str!("../../templates/assets/mark.svg")),
     ("copy.js", include_str!("../../templates/assets/copy.js")),
     ("device.js", include_str!("../../templates/assets/device.js")),
     ("sign-in.js", include_str!("../../templates/assets/sign-in.js")),
     ("webauthn.js", include_str!("../../templates/assets/webauthn.js")),
+    ("push.js", include_str!("../../templates/assets/push.js")),
     ("enroll.js", include_str!("../../templates/assets/enroll.js")),
     ("device-test.js", include_str!("../../templates/assets/device-test.js")),
     ("renew-frame.js", include_str!("../../templates/assets/renew-frame.js")),

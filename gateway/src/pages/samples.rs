@@ -135,6 +135,37 @@ fn signing_in(outside: &str) -> Vec<Sample> {
             },
         ),
         sample(
+            "push",
+            &PushPage {
+                shell: shell(),
+                application,
+                state: &state,
+                username: &username,
+                change: "/sign-in?change",
+                other: Some("/sign-in/methods"),
+                notice: Some(Notice {
+                    severity: Severity::Warning,
+                    title: texts.push.over_title,
+                    text: texts.push.over_text,
+                }),
+            },
+        ),
+        sample(
+            "push-wait",
+            &PushWait {
+                shell: shell(),
+                application,
+                state: &state,
+                push: outside,
+                username: &username,
+                change: "/sign-in?change",
+                other: "/sign-in/push",
+                number: Some("42"),
+                status_url: "/sign-in/push/status",
+                notice: None,
+            },
+        ),
+        sample(
             "expired",
             &Expired {
                 shell: shell(),

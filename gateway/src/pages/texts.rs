@@ -78,6 +78,8 @@ texts! {
         email_hint: "Have a code sent to your address",
         recovery: "Recovery code",
         recovery_hint: "Use one of the codes you kept for this",
+        push: "Another device",
+        push_hint: "Approve on a device you have added before",
         none: "No way to sign in is open here at the moment. Your administrator can help.",
         device_needs_script: "“This device” needs JavaScript, which is off in this browser.",
     }
@@ -141,6 +143,25 @@ texts! {
         by: "by",
         from: "from",
         stranger: "If that was not you, do nothing: without the code nobody gets in. Give it to nobody, whoever asks. If letters like this keep coming, tell your administrator.",
+    }
+    /// The pages that have another device asked.
+    push: PushTexts {
+        title: "Use another device",
+        lead: "A device of yours that you added before, and on which Latchkey runs, will ask you to approve.",
+        ask: "Ask my other devices",
+        wait_title: "Approve on your other device",
+        wait_lead: "This page goes on by itself once you have answered. If no device asks, choose another way.",
+        number_lead: "Type this number there:",
+        answered: "I have answered",
+        again: "Nothing arrives",
+        not_yet_title: "Nobody has answered yet",
+        not_yet_text: "Answer on your other device, then go on here.",
+        refused_title: "It was not approved",
+        refused_text: "Somebody said no, or the number was wrong. Nobody was signed in.",
+        over_title: "That took too long",
+        over_text: "Nothing was approved in time. Try again, or choose another way.",
+        not_taken_title: "The approval was not accepted",
+        not_taken_text: "The device may have been shut out meanwhile. Try again, or choose another way.",
     }
     /// What happens between the page and the device.
     device: DeviceTexts {
@@ -391,6 +412,7 @@ texts! {
         session_ended: "Session ended",
         proved: "Proved who you are",
         not_proved: "Somebody could not prove to be you",
+        suspicious: "Sign-in that you said was not you",
         password: "Password set",
         factor_added: "Way to sign in added",
         factor_removed: "Way to sign in removed",
@@ -593,6 +615,7 @@ impl Texts {
             EventType::SessionEnd => texts.session_ended,
             EventType::Authenticate if succeeded => texts.proved,
             EventType::Authenticate => texts.not_proved,
+            EventType::SuspiciousActivity => texts.suspicious,
             EventType::PasswordSet => texts.password,
             EventType::FactorActivate => texts.factor_added,
             EventType::FactorDeactivate => texts.factor_removed,

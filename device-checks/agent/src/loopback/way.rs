@@ -6,7 +6,7 @@ use crate::report::wants_user;
 
 /// How a challenge is answered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Way {
+pub(crate) enum Way {
     /// By the possession key; nobody is asked.
     Silent,
     /// By the possession key, once the user approved.
@@ -19,22 +19,22 @@ pub(super) enum Way {
 
 /// What there is to answer with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Means {
+pub(crate) struct Means {
     /// Whether the account has a user-verification key.
-    pub(super) verification: bool,
+    pub(crate) verification: bool,
     /// Whether there is somebody to ask.
-    pub(super) attended: bool,
+    pub(crate) attended: bool,
 }
 
 /// Whether it matters that there is somebody to ask.
-pub(super) fn may_ask(asked: &Challenge) -> bool {
+pub(crate) fn may_ask(asked: &Challenge) -> bool {
     let nobody = |demand| matches!(demand, Demand::None | Demand::Discouraged);
     let unverified = nobody(asked.user_verification) || asked.user_verification == Demand::Optional;
     wants_user(asked) || !unverified || !nobody(asked.user_mediation)
 }
 
 /// The way for this challenge.
-pub(super) fn way(asked: &Challenge, means: Means) -> Way {
+pub(crate) fn way(asked: &Challenge, means: Means) -> Way {
     let can_verify = means.verification && means.attended && asked.key_types.contains(&KeyType::UserVerification);
     if wants_user(asked) {
         return if can_verify { Way::Pin } else { Way::Unavailable };
@@ -146,6 +146,7 @@ mod tests {
             user_verification,
             sign_in: None,
             renews: None,
+            number: false,
         }
     }
 }

@@ -14,7 +14,8 @@ use sha2::{Digest, Sha256};
 use crate::jws;
 use crate::samples::{self, NOW};
 use crate::tokens::{
-    ANSWER_TYPE, ASSERTION_TYPE, Amr, Answer, Assertion, ExpectedAnswer, ExpectedRequest, KeyType, Outcome,
+    ANSWER_TYPE, ASSERTION_TYPE, Amr, Answer, Assertion, ExpectedAnswer, ExpectedRequest, KeyType, Outcome, PushAnswer,
+    PushOutcome,
 };
 use crate::wire::{Signal, SignalReport};
 
@@ -63,6 +64,24 @@ pub(super) fn claims_of_answer(key: u8) -> Value {
         outcome: Outcome::Approved,
         signals: SignalReport::default(),
         management: vec![],
+    })
+}
+
+pub(super) fn claims_of_push_answer(key: u8) -> Value {
+    let (key_type, amr) = says(key);
+    json!(PushAnswer {
+        iss: enrollment().id,
+        aud: AUDIENCE.to_owned(),
+        sub: enrollment().user,
+        iat: NOW.secs(),
+        exp: NOW.secs() + 60,
+        jti: "1".to_owned(),
+        tx: attempt(),
+        nonce: "nonce".to_owned(),
+        amr,
+        key_type,
+        outcome: PushOutcome::Approved,
+        number: Some("42".to_owned()),
     })
 }
 

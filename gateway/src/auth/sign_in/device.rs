@@ -74,6 +74,7 @@ pub(super) async fn challenge(mut visitor: Visitor, Json(question): Json<Questio
             application: application(&state),
             browser: visitor.browser_name(),
             address: visitor.arrived.connection.peer.to_canonical().to_string(),
+            place: None,
             login_hint: hint.map(|hint| hint.chars().take(LONGEST_HINT).collect()),
         },
         renews: None,
@@ -158,7 +159,7 @@ pub(super) async fn finish(mut visitor: Visitor, Json(finish): Json<Finish>) -> 
 }
 
 /// Whose device answers another's username signs nobody in.
-fn is_expected(visitor: &Visitor, state: &State, user: &User) -> bool {
+pub(super) fn is_expected(visitor: &Visitor, state: &State, user: &User) -> bool {
     let typed = |username: &str| {
         let known = visitor.view.directory.user_by_login(username);
         known.is_some_and(|known| known.id == user.id)
@@ -167,7 +168,7 @@ fn is_expected(visitor: &Visitor, state: &State, user: &User) -> bool {
 }
 
 /// What the person is told that they open.
-fn application(state: &State) -> String {
+pub(super) fn application(state: &State) -> String {
     super::title(state).map_or_else(|| "Latchkey".to_owned(), |leading| leading.name)
 }
 

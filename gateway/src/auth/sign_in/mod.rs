@@ -10,6 +10,7 @@ mod home;
 pub(super) mod next;
 mod offers;
 mod prove;
+mod push;
 mod recovery;
 pub(super) mod state;
 mod under_way;
@@ -56,6 +57,10 @@ pub(super) fn routes() -> Router<Arc<World>> {
         .route("/sign-in/device", get(device_page))
         .route("/sign-in/device/challenge", post(device::challenge))
         .route("/sign-in/device/finish", post(device::finish))
+        .route("/sign-in/push", get(push::page).post(push::ask))
+        .route("/sign-in/push/wait", get(push::wait))
+        .route("/sign-in/push/status", get(push::status))
+        .route("/sign-in/push/finish", post(push::finish))
         .route("/sign-in/next", get(go_on))
         .route("/sign-in/another", get(another))
         .merge(email::routes())

@@ -4,12 +4,13 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use directory::{
-    Basis, Device, DeviceProof, Enrollment, EnrollmentState, Factor, FactorProof, Method, Properties, Timestamp, User,
+    Basis, Device, DeviceId, DeviceProof, Enrollment, EnrollmentState, Factor, FactorProof, Method, Properties,
+    Timestamp, User,
 };
 use http::Method as HttpMethod;
 use policies::{AccessRequest, Action, Ages, Denied, Proves, Refused, Remedy, RequestFacts};
 
-use super::prove::with;
+use super::prove::{push_proof, with};
 use super::state::{Goal, State};
 use super::visitor::Visitor;
 use crate::auth::manage::{AccountPage, Asked as AskedToManage};
@@ -288,7 +289,7 @@ pub(crate) struct Standing<'a> {
 
 /// The sessions as they would be with what the user has and could prove now.
 pub(crate) fn remedies(world: &World, view: &View, standing: &Standing<'_>) -> Vec<Remedy> {
-    let at_hand = at_hand(view, standing.user);
+    let at_hand = at_hand(world, view, standing);
     let mut remedies: Vec<Remedy> = at_hand.iter().map(|proofs| standing.with(view, proofs, None)).collect();
     for (device, enrollment) in usable_devices(view, standing.user).take(MOST_DEVICES) {
         let known = world.facts.device(&Judged::by(view), device, enrollment);
@@ -314,8 +315,8 @@ struct Supposed {
 }
 
 /// What the user has to prove who they are with, apart from the device in use: each by itself, or beside the password.
-fn at_hand(view: &View, user: &User) -> Vec<Vec<Supposed>> {
-    let (directory, now) = (&view.directory, view.now);
+fn at_hand(world: &World, view: &View, standing: &Standing<'_>) -> Vec<Vec<Supposed>> {
+    let (directory, user, now) = (&view.directory, standing.user, view.now);
     let password = directory
         .password_of(user.id)
         .map(|_| supposed(Proves::Password, Factor::Password, now));
@@ -331,6 +332,7 @@ fn at_hand(view: &View, user: &User) -> Vec<Vec<Supposed>> {
         .chain(supposed_keys(view, user))
         .chain(email)
         .chain(recovery)
+        .chain(pushes(world, view, standing))
         .collect();
     let alone = password.iter().chain(&others).map(|one| vec![one.clone()]);
     let beside_password = password
@@ -349,6 +351,31 @@ pub(crate) fn strongest_of_devices(world: &World, view: &View, user: &User) -> O
         facts.device.as_ref().map(Strength::of)
     });
     proofs.flatten().max()
+}
+
+/// What the user could approve on devices elsewhere whose agents are connected. One that signed here is not elsewhere.
+fn pushes(world: &World, view: &View, standing: &Standing<'_>) -> Vec<Supposed> {
+    let signed = |proof: &&FactorProof| proof.factor == Factor::Fastpass;
+    let here: Vec<DeviceId> = standing
+        .proofs
+        .iter()
+        .filter(signed)
+        .filter_map(|proof| proof.basis.device())
+        .collect();
+    let connected = world.pushes.lines.of_user(standing.user.id);
+    let elsewhere = usable_devices(view, standing.user)
+        .filter(|(device, enrollment)| connected.contains(&enrollment.id) && !here.contains(&device.id))
+        .take(MOST_DEVICES);
+    let by = elsewhere.flat_map(|(device, enrollment)| {
+        let known = world.facts.device(&Judged::by(view), device, enrollment);
+        let verified = enrollment.verification.as_ref().map(|_| Proves::PushVerified);
+        let ways: Vec<Proves> = [Proves::Push].into_iter().chain(verified).collect();
+        ways.into_iter().map(move |proves| Supposed {
+            proves,
+            proof: push_proof(&known, enrollment, proves == Proves::PushVerified, view.now),
+        })
+    });
+    by.collect()
 }
 
 /// The devices that can sign for this user now.

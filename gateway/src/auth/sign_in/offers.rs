@@ -17,6 +17,7 @@ use super::{Leading, title};
 use crate::agents::Confirmation;
 use crate::auth::application_host::see_other;
 use crate::auth::manage;
+use crate::pages::texts::MethodsTexts;
 use crate::pages::{self, Application, Link, Message, NothingHelps, Offer, PageReason, StepUp};
 use crate::request::page_reason;
 
@@ -38,6 +39,8 @@ pub(super) struct Links {
     pub(super) email: String,
     /// By a recovery code.
     pub(super) recovery: String,
+    /// By another device.
+    pub(super) push: String,
     /// What follows.
     pub(super) next: String,
 }
@@ -55,6 +58,7 @@ impl Links {
             webauthn: link("webauthn"),
             email: link("email"),
             recovery: link("recovery"),
+            push: link("push"),
             next: link("next"),
         }
     }
@@ -86,11 +90,9 @@ fn openers(visitor: &Visitor, state: &State) -> Arc<[BTreeSet<Proves>]> {
             next::openers(&visitor.world, &visitor.view, transaction, ip)
         }
         // One's own page opens to any session.
-        None => Arc::new([
-            BTreeSet::from([Proves::Fastpass]),
-            BTreeSet::from([Proves::Webauthn]),
-            BTreeSet::from([Proves::Password]),
-        ]),
+        None => [Proves::Fastpass, Proves::Webauthn, Proves::Password, Proves::Push]
+            .map(|proves| BTreeSet::from([proves]))
+            .into(),
     }
 }
 
@@ -108,6 +110,16 @@ pub(super) fn ways(visitor: &Visitor, state: &State) -> Arc<[BTreeSet<Proves>]> 
 /// Whether the browser may offer passkeys beside the username.
 pub(super) fn looks_for_passkeys(visitor: &Visitor, state: &State) -> bool {
     ways_before(visitor, state).webauthn
+}
+
+/// What somebody has to do on another device: less than a PIN or fingerprint, where less would do.
+pub(super) fn demand_of_push(visitor: &Visitor, state: &State) -> Confirmation {
+    let ways = ways(visitor, state);
+    let wants = |wanted: Proves| ways.iter().any(|way| way.contains(&wanted));
+    match !wants(Proves::Push) && wants(Proves::PushVerified) {
+        true => Confirmation::Verified,
+        false => Confirmation::Approved,
+    }
 }
 
 /// What the device has to have its person do.
@@ -175,19 +187,33 @@ pub(super) fn before_anybody_is_known<'a>(visitor: &Visitor, state: &State, link
         hint: texts.email_hint,
         href: &links.email,
     });
-    [device, webauthn, password, email].into_iter().flatten().collect()
+    let push = ways.push.then(|| push_offer(texts, links));
+    [device, webauthn, password, push, email]
+        .into_iter()
+        .flatten()
+        .collect()
+}
+
+fn push_offer<'a>(texts: &MethodsTexts, links: &'a Links) -> Offer<'a> {
+    Offer {
+        id: "push",
+        title: texts.push,
+        hint: texts.push_hint,
+        href: &links.push,
+    }
 }
 
 struct Ways {
     device: bool,
     password: bool,
     webauthn: bool,
+    push: bool,
     email: bool,
 }
 
 impl Ways {
     fn are_several(&self) -> bool {
-        let ways = [self.device, self.password, self.webauthn, self.email];
+        let ways = [self.device, self.password, self.webauthn, self.push, self.email];
         ways.into_iter().filter(|way| *way).count() > 1
     }
 }
@@ -204,6 +230,7 @@ fn ways_before(visitor: &Visitor, state: &State) -> Ways {
             && openers
                 .iter()
                 .any(|set| set.contains(&Proves::Email) && !set.contains(&Proves::Password)),
+        push: fastpass_is_on(visitor) && mentions(|proves| matches!(proves, Proves::Push | Proves::PushVerified)),
     }
 }
 
@@ -224,6 +251,11 @@ pub(super) fn other_way(visitor: &Visitor, state: &State, links: &Links) -> Opti
 pub(super) fn username(visitor: &Visitor, state: &State) -> String {
     let known = visitor.identified().map(|identified| identified.user.login.clone());
     known.or_else(|| state.username.clone()).unwrap_or_default()
+}
+
+/// The same where something may have been proved for somebody already.
+pub(super) fn username_of(visitor: &Visitor, state: &State) -> String {
+    half_known(visitor, state).map_or_else(|| username(visitor, state), |user| user.login.clone())
 }
 
 /// Who is signed in, or has proved something in this sign-in.
@@ -318,8 +350,7 @@ fn offers<'a>(visitor: &Visitor, links: &'a Links, ways: &[BTreeSet<Proves>]) ->
                 hint: texts.recovery_hint,
                 href: &links.recovery,
             },
-            // No page asks for these.
-            Proves::Push | Proves::PushVerified => return None,
+            Proves::Push | Proves::PushVerified => push_offer(texts, links),
         };
         offered.insert(offer.id).then_some(offer)
     });

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use axum::response::Response;
 use directory::{
-    Basis, DeviceProof, Factor, FactorProof, NewSession, Place, Properties, Raise, Renewal, Risk, Session,
-    SessionCommand, SessionId, User,
+    Basis, DeviceProof, Enrollment, Factor, FactorProof, NewSession, Place, Properties, Raise, Renewal, Risk, Session,
+    SessionCommand, SessionId, Timestamp, User,
 };
 use http::{HeaderValue, header};
 use policies::{Ages, OrganizationAction, OrganizationRequest};
@@ -16,7 +16,7 @@ use super::visitor::Visitor;
 use crate::agents::{Confirmation, Signed};
 use crate::api_error::ApiError;
 use crate::cookies::{Cookie, CookieSecret};
-use crate::request::{Judged, request_facts};
+use crate::request::{Judged, KnownDevice, request_facts};
 use crate::sessions::{ages_of_proofs, facts_of_proofs};
 use crate::sign_in::actor_of;
 
@@ -261,6 +261,56 @@ pub(crate) fn by_device(visitor: &Visitor, signed: &Signed) -> Option<Proved> {
             at: signed.at,
         }),
     })
+}
+
+/// What an approval on another device proves: the factor, and nothing of the device that the browser is on.
+pub(crate) fn by_push(visitor: &Visitor, signed: &Signed) -> Option<Proved> {
+    let directory = &visitor.view.directory;
+    let enrollment = directory.enrollment(signed.enrollment)?;
+    let device = directory.device(signed.device)?;
+    let user = directory.user(signed.user)?.clone();
+    let known = visitor
+        .world
+        .facts
+        .device(&Judged::by(&visitor.view), device, enrollment);
+    let verified = signed.confirmed == Confirmation::Verified;
+    let proof = push_proof(&known, enrollment, verified, signed.at);
+    Some(Proved {
+        user,
+        proof: Some(FactorProof {
+            basis: Basis::Enrollment {
+                id: signed.enrollment,
+                generation: signed.generation,
+                device: signed.device,
+            },
+            ..proof
+        }),
+        device: None,
+    })
+}
+
+/// The proof that somebody approved on a device, by its key as it is known now. Whatever the key is, the approval can be
+/// relayed, and is bound to no device but its own.
+pub(crate) fn push_proof(known: &KnownDevice, enrollment: &Enrollment, verified: bool, at: Timestamp) -> FactorProof {
+    let verification = enrollment.verification.as_ref().filter(|_| verified);
+    let in_hardware = verification.is_some_and(|verification| verification.hardware && known.facts.secure_hardware);
+    FactorProof {
+        factor: Factor::Push,
+        at,
+        basis: Basis::Enrollment {
+            id: enrollment.id,
+            generation: enrollment.generation,
+            device: enrollment.device,
+        },
+        properties: Properties {
+            phishing_resistant: false,
+            hardware_protected: known.facts.hardware_key && known.facts.secure_hardware,
+            device_bound: false,
+            user_presence: true,
+            user_verified: in_hardware,
+            user_verified_in_software: verification.is_some() && !in_hardware,
+        },
+    }
 }
 
 /// What a session would rest on.
