@@ -44,6 +44,14 @@ pub struct Told {
     pub body: Vec<u8>,
 }
 
+/// An answer that goes on, line by line.
+pub struct Lines {
+    gateway: Gateway,
+    answer: reqwest::Response,
+    path: String,
+    begun: Vec<u8>,
+}
+
 /// Says why there is no answer that helps.
 #[derive(Debug, thiserror::Error)]
 pub enum AskError {
@@ -152,6 +160,27 @@ impl Gateway {
     ///
     /// The URL is not one of https, or TLS cannot be spoken.
     pub fn new(url: &str, authority: Option<&str>, identity: Option<Identity>) -> Result<Self, AskError> {
+        Self::build(url, authority, identity, |builder| builder.timeout(PATIENCE))
+    }
+
+    /// The same for answers that go on: they may take for ever, as long as something comes now and then. They have a
+    /// connection of their own, of HTTP/1.1, which takes the least of both sides.
+    ///
+    /// # Errors
+    ///
+    /// As [`Gateway::new`].
+    pub fn for_streams(url: &str, authority: Option<&str>) -> Result<Self, AskError> {
+        Self::build(url, authority, None, |builder| {
+            builder.http1_only().connect_timeout(PATIENCE).read_timeout(SILENCE)
+        })
+    }
+
+    fn build(
+        url: &str,
+        authority: Option<&str>,
+        identity: Option<Identity>,
+        patience: impl FnOnce(reqwest::ClientBuilder) -> reqwest::ClientBuilder,
+    ) -> Result<Self, AskError> {
         let url = Url::parse(url)
             .ok()
             .filter(|url| url.scheme() == "https" && url.has_host())
@@ -160,8 +189,8 @@ impl Gateway {
             .tls_backend_preconfigured(tls::configure(authority, identity)?)
             .redirect(redirect::Policy::none())
             .https_only(true)
-            .user_agent(concat!("latchkey-agent/", env!("CARGO_PKG_VERSION")))
-            .timeout(PATIENCE);
+            .user_agent(concat!("latchkey-agent/", env!("CARGO_PKG_VERSION")));
+        builder = patience(builder);
         // As curl and browsers do (RFC 6761, section 6.3); the C library's resolver does not, and no proxy can.
         let local = |host: &&str| *host == "localhost" || host.ends_with(".localhost");
         if let Some(host) = url.host_str().filter(local) {
@@ -224,12 +253,38 @@ impl Gateway {
         self.tell(ask).await.map(drop)
     }
 
+    /// Asks for an answer that goes on, line by line.
+    ///
+    /// # Errors
+    ///
+    /// The gateway says no, or does not answer.
+    pub async fn stream(&self, ask: Ask<'_>) -> Result<Lines, AskError> {
+        let path = ask.path.to_owned();
+        let answer = self.send(ask).await?;
+        if answer.status().is_success() {
+            return Ok(Lines {
+                gateway: self.clone(),
+                answer,
+                path,
+                begun: Vec::new(),
+            });
+        }
+        let told = self.read(answer, &path).await?;
+        Err(self.no(&told, &path))
+    }
+
     /// Asks, and takes any answer.
     ///
     /// # Errors
     ///
     /// Nobody answers, or whoever does is not trusted.
     pub async fn reach(&self, ask: Ask<'_>) -> Result<Told, AskError> {
+        let path = ask.path.to_owned();
+        let answer = self.send(ask).await?;
+        self.read(answer, &path).await
+    }
+
+    async fn send(&self, ask: Ask<'_>) -> Result<reqwest::Response, AskError> {
         let mut request = self
             .http
             .request(ask.method, format!("{}{}", self.origin, ask.path))
@@ -246,13 +301,16 @@ impl Gateway {
         if !ask.body.is_empty() {
             request = request.header(header::CONTENT_TYPE, "application/json").body(ask.body);
         }
-        let mut answer = request.send().await.map_err(|error| self.unreachable(error))?;
+        request.send().await.map_err(|error| self.unreachable(error))
+    }
+
+    async fn read(&self, mut answer: reqwest::Response, path: &str) -> Result<Told, AskError> {
         let (status, headers) = (answer.status(), answer.headers().clone());
         let mut body = Vec::new();
         while let Some(chunk) = answer.chunk().await.map_err(|error| self.unreachable(error))? {
             body.extend_from_slice(&chunk);
             if body.len() > LONGEST {
-                return Err(self.strange(ask.path, status));
+                return Err(self.strange(path, status));
             }
         }
         Ok(Told { status, headers, body })
@@ -264,10 +322,14 @@ impl Gateway {
         if told.status.is_success() {
             return Ok(told);
         }
-        Err(match refusal(&told) {
+        Err(self.no(&told, &path))
+    }
+
+    fn no(&self, told: &Told, path: &str) -> AskError {
+        match refusal(told) {
             Some(refusal) => AskError::Refused(refusal),
-            None => self.strange(&path, told.status),
-        })
+            None => self.strange(path, told.status),
+        }
     }
 
     fn strange(&self, path: &str, status: StatusCode) -> AskError {
@@ -284,6 +346,37 @@ impl Gateway {
             AskError::Untrusted { origin, source }
         } else {
             AskError::Unreachable { origin, source }
+        }
+    }
+}
+
+impl Lines {
+    /// The next line that says something; nothing once the answer has ended.
+    ///
+    /// # Errors
+    ///
+    /// The connection breaks off, nothing comes for too long, or a line is longer than any of this protocol.
+    pub async fn next(&mut self) -> Result<Option<Vec<u8>>, AskError> {
+        loop {
+            while let Some(end) = self.begun.iter().position(|octet| *octet == b'\n') {
+                let rest = self.begun.split_off(end.saturating_add(1));
+                let line = std::mem::replace(&mut self.begun, rest);
+                if !line.trim_ascii().is_empty() {
+                    return Ok(Some(line));
+                }
+            }
+            if self.begun.len() > LONGEST_LINE {
+                return Err(self.gateway.strange(&self.path, self.answer.status()));
+            }
+            let chunk = self
+                .answer
+                .chunk()
+                .await
+                .map_err(|error| self.gateway.unreachable(error))?;
+            match chunk {
+                Some(chunk) => self.begun.extend_from_slice(&chunk),
+                None => return Ok(None),
+            }
         }
     }
 }
@@ -373,6 +466,10 @@ fn is_untrusted(error: &(dyn Error + 'static)) -> bool {
 }
 
 const PATIENCE: Duration = Duration::from_secs(30);
+/// For how long a stream may say nothing: more than twice as long as the gateway does.
+const SILENCE: Duration = Duration::from_secs(65);
+/// No line of a stream is near as long.
+const LONGEST_LINE: usize = 64 * 1024;
 /// No answer of this protocol is near as long.
 const LONGEST: usize = 1024 * 1024;
 

@@ -15,6 +15,7 @@ pub mod management;
 pub mod pin;
 pub mod private_file;
 pub mod prompt;
+pub mod push;
 pub mod receipt;
 pub mod renew;
 pub mod report;

@@ -72,7 +72,7 @@ enum Task {
     Unenroll(accounts::Forget),
     /// Have the gateway ask what it wants to know of this device, and answer it
     Report(assert::Report),
-    /// Answer pages that ask for a sign-in, and keep certificates and reports fresh, until stopped
+    /// Answer pages and pushes that ask for a sign-in, and keep certificates and reports fresh, until stopped
     Run(run::Asked),
     /// Find what is wrong, and how to mend it
     Doctor,

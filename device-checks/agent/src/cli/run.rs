@@ -16,6 +16,7 @@ use crate::installation::Installation;
 use crate::loopback::authenticator::Authenticator;
 use crate::loopback::listen;
 use crate::prompt::Prompt;
+use crate::push;
 use crate::renew::renew;
 use crate::report::report;
 use crate::state::{Account, renew_at};
@@ -24,7 +25,8 @@ use crate::state::{Account, renew_at};
 #[derive(Args)]
 pub(super) struct Asked {
     /// Ask by this command whether to sign in: it reads the question as JSON, and approves by exit code 0, with the PIN on
-    /// the first line of its output [default: ask on the desktop or the terminal]
+    /// the first line of its output, and the number that the browser shows on the next, as far as they are wanted
+    /// [default: ask on the desktop or the terminal]
     #[arg(long, value_name = "CMD")]
     prompt: Option<String>,
 }
@@ -53,6 +55,7 @@ pub(super) async fn run(world: &World, asked: Asked) -> Result<(), CliError> {
     let prompt = asked.prompt.map_or(Prompt::Usual, Prompt::Command);
     let authenticator = Arc::new(Authenticator::new(world.folder.clone(), world.now, prompt));
     let listening = tokio::spawn(listen(Arc::clone(&authenticator)));
+    let pushed = tokio::spawn(push::keep(Arc::clone(&authenticator)));
     let mut seen = BTreeMap::new();
     loop {
         let wait = tokio::select! {
@@ -68,6 +71,7 @@ pub(super) async fn run(world: &World, asked: Asked) -> Result<(), CliError> {
         }
     }
     listening.abort();
+    pushed.abort();
     info!("stopped");
     Ok(())
 }

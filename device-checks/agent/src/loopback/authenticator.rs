@@ -1,5 +1,6 @@
 //! How is a page's challenge answered? Checked whole, asked about where it demands that, signed, and sent to the gateway.
 
+use std::fs::File;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -42,7 +43,7 @@ pub struct Authenticator {
 
 /// Says why a challenge is not answered.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum Unanswered {
+pub(crate) enum Unanswered {
     #[error("expected a challenge")]
     NotOne,
     #[error(transparent)]
@@ -110,7 +111,7 @@ impl Authenticator {
     }
 
     /// What is enrolled now, with what was opened for it; a state that changed is opened anew.
-    pub(super) fn known(&self) -> Result<Arc<Known>, Unanswered> {
+    pub(crate) fn known(&self) -> Result<Arc<Known>, Unanswered> {
         let failed = |error: &(dyn std::error::Error + 'static)| Unanswered::Failed(chain(error));
         let state = self.folder.require().map_err(|error| failed(&error))?;
         let mut kept = self.known.lock().unwrap_or_else(PoisonError::into_inner);
@@ -172,7 +173,7 @@ impl Authenticator {
         let mut question = Question::about(account, asked, true);
         while question.again < TRIES {
             let pin = match self.prompt.ask(&question, self.left(asked)).await {
-                Decision::Approved(pin) => pin,
+                Decision::Approved(given) => given.pin,
                 refused => return Ok(Decided::Possession(without_key(&refused))),
             };
             question.again = question.again.saturating_add(1);
@@ -206,14 +207,34 @@ impl Authenticator {
         pin: &Secret,
     ) -> Result<String, AssertError> {
         let facts = facts(known, account, asked).await?;
+        let (key, _turn) = self.open(known, account, pin).await?;
+        let claims = said(&key, asked, Outcome::Approved).about(account, asked, &facts, self.now());
+        Ok(report::sign(key.key, claims).await?)
+    }
+
+    /// The user-verification key, and the turn to try a PIN for as long as it is used.
+    pub(crate) async fn open(
+        &self,
+        known: &Known,
+        account: &Account,
+        pin: &Secret,
+    ) -> Result<(AccountKey, Option<File>), AssertError> {
         let folder = self.folder.clone();
         let turn = tokio::task::spawn_blocking(move || folder.turn_to_try_a_pin());
         // Without the lock it is tried nevertheless: the counts are kept elsewhere.
-        let _turn = turn.await.map_err(|_| KeyError::Worker)?.ok();
-        let now = self.now();
-        let key = AccountKey::verification(&known.installation.store, account, pin, now).await?;
-        let claims = said(&key, asked, Outcome::Approved).about(account, asked, &facts, now);
-        Ok(report::sign(key.key, claims).await?)
+        let turn = turn.await.map_err(|_| KeyError::Worker)?.ok();
+        let key = AccountKey::verification(&known.installation.store, account, pin, self.now()).await?;
+        Ok((key, turn))
+    }
+
+    /// Waits until no question is open, and keeps others from being asked meanwhile.
+    pub(crate) async fn one_question(&self) -> tokio::sync::MutexGuard<'_, ()> {
+        self.question.lock().await
+    }
+
+    /// How the user is asked.
+    pub(crate) fn prompt(&self) -> &Prompt {
+        &self.prompt
     }
 
     /// Signs by the possession key.
@@ -249,7 +270,8 @@ impl Authenticator {
         }
     }
 
-    async fn gateway(&self, known: &Known) -> Result<Gateway, Unanswered> {
+    /// The gateway, which is the pinned one.
+    pub(crate) async fn gateway(&self, known: &Known) -> Result<Gateway, Unanswered> {
         let met = known.gateway().await;
         let (gateway, organization) = met.map_err(|error| Unanswered::NotTaken(chain(&error)))?;
         if let Some(organization) = organization {
@@ -259,12 +281,12 @@ impl Authenticator {
     }
 
     /// The present moment.
-    pub(super) fn now(&self) -> Timestamp {
+    pub(crate) fn now(&self) -> Timestamp {
         (self.now)()
     }
 
     /// How long a challenge can be answered.
-    fn left(&self, asked: &Challenge) -> Duration {
+    pub(crate) fn left(&self, asked: &Challenge) -> Duration {
         let seconds = asked.exp.saturating_sub(self.now().secs());
         Duration::from_secs(seconds.try_into().unwrap_or_default())
     }
@@ -358,10 +380,10 @@ fn said(key: &AccountKey, asked: &Challenge, outcome: Outcome) -> Said {
 fn without_key(decision: &Decision) -> Outcome {
     match decision {
         Decision::Approved(_) | Decision::Unavailable => Outcome::VerificationUnavailable,
-        Decision::Denied => Outcome::Denied,
+        Decision::Denied | Decision::NotMe => Outcome::Denied,
         Decision::Dismissed => Outcome::Cancelled,
     }
 }
 
 /// How many PINs a user may try for one challenge.
-const TRIES: u32 = 3;
+pub(crate) const TRIES: u32 = 3;

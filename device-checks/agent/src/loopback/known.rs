@@ -15,15 +15,15 @@ use crate::signals::Recent;
 use crate::state::Account;
 
 /// An installation, and what was opened for it.
-pub(super) struct Known {
-    pub(super) installation: Installation,
+pub(crate) struct Known {
+    pub(crate) installation: Installation,
     signals: OnceCell<Arc<Recent>>,
     keys: Mutex<BTreeMap<EnrollmentId, AccountKey>>,
     gateway: tokio::sync::Mutex<Option<Gateway>>,
 }
 
 impl Known {
-    pub(super) fn new(installation: Installation) -> Self {
+    pub(crate) fn new(installation: Installation) -> Self {
         Self {
             installation,
             signals: OnceCell::new(),
@@ -33,13 +33,19 @@ impl Known {
     }
 
     /// What this machine says of itself.
-    pub(super) async fn signals(&self) -> Arc<Recent> {
+    pub(crate) async fn signals(&self) -> Arc<Recent> {
         let make = || async { Arc::new(Recent::new(self.installation.collector().await)) };
         Arc::clone(self.signals.get_or_init(make).await)
     }
 
+    /// The account of an enrolment, where it is here.
+    pub(crate) fn account(&self, enrollment: EnrollmentId) -> Option<&Account> {
+        let mut accounts = self.installation.state.accounts.iter();
+        accounts.find(|account| account.enrollment == enrollment)
+    }
+
     /// An account's key that signs without asking.
-    pub(super) async fn possession(&self, account: &Account) -> Result<AccountKey, KeyError> {
+    pub(crate) async fn possession(&self, account: &Account) -> Result<AccountKey, KeyError> {
         let kept = self.keys().get(&account.enrollment).cloned();
         if let Some(key) = kept {
             return Ok(key);
@@ -50,7 +56,7 @@ impl Known {
     }
 
     /// The gateway, which was the pinned one when it was met; where it is met now, what it said of itself as well.
-    pub(super) async fn gateway(&self) -> Result<(Gateway, Option<Organization>), ConnectError> {
+    pub(crate) async fn gateway(&self) -> Result<(Gateway, Option<Organization>), ConnectError> {
         let mut kept = self.gateway.lock().await;
         if let Some(gateway) = &*kept {
             return Ok((gateway.clone(), None));
@@ -61,7 +67,7 @@ impl Known {
     }
 
     /// Meets the gateway anew the next time.
-    pub(super) async fn part(&self) {
+    pub(crate) async fn part(&self) {
         *self.gateway.lock().await = None;
     }
 

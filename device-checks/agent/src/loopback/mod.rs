@@ -11,9 +11,10 @@ mod listen;
 mod probe;
 mod reply;
 mod server;
-mod way;
+pub(crate) mod way;
 
 pub use caller::owner;
+pub(crate) use known::Known;
 pub use listen::listen;
 pub use probe::{Found, look};
 pub use reply::Reply;

@@ -1,5 +1,5 @@
-//! How is a pinentry asked? Line by line, in the Assuan protocol: each command is answered by `OK` or `ERR`, a PIN by `D` before
-//! that.
+//! How is a pinentry asked? Line by line, in the Assuan protocol: each command is answered by `OK` or `ERR`, what was typed by
+//! `D` before that.
 
 use std::io;
 use std::process::Stdio;
@@ -9,11 +9,16 @@ use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncWrite, AsyncWriteExt, BufReader
 use tokio::process::Command;
 use zeroize::{Zeroize, Zeroizing};
 
-use super::{Decision, Group, Question};
+use super::{Group, Question, Typed};
 use crate::secret::Secret;
 
-/// Asks for a PIN.
-pub(super) async fn ask_pin(pinentry: &mut Command, question: &Question, patience: Duration) -> io::Result<Decision> {
+/// Asks for a PIN or a number, under this name.
+pub(super) async fn ask(
+    pinentry: &mut Command,
+    question: &Question,
+    name: &str,
+    patience: Duration,
+) -> io::Result<Typed> {
     let mut child = pinentry
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
@@ -24,7 +29,7 @@ pub(super) async fn ask_pin(pinentry: &mut Command, question: &Question, patienc
     let (Some(stdin), Some(stdout)) = (child.stdin.take(), child.stdout.take()) else {
         return Err(io::ErrorKind::BrokenPipe.into());
     };
-    let decided = talk(stdin, BufReader::new(stdout), question, patience).await;
+    let decided = talk(stdin, BufReader::new(stdout), (question, name), patience).await;
     // It ends when nobody talks to it any more.
     let _ = child.wait().await;
     group.ended();
@@ -34,15 +39,15 @@ pub(super) async fn ask_pin(pinentry: &mut Command, question: &Question, patienc
 async fn talk(
     mut to: impl AsyncWrite + Unpin,
     mut from: BufReader<impl AsyncRead + Unpin>,
-    question: &Question,
+    (question, name): (&Question, &str),
     patience: Duration,
-) -> io::Result<Decision> {
+) -> io::Result<Typed> {
     expect_ok(&mut from).await?;
     let description = [&[question.title()][..], &question.lines()].concat().join("\n");
     let mut commands = vec![
         "SETTITLE Latchkey".to_owned(),
         format!("SETDESC {}", escape(&description)),
-        "SETPROMPT PIN:".to_owned(),
+        format!("SETPROMPT {name}:"),
         "SETOK Approve".to_owned(),
         "SETCANCEL Deny".to_owned(),
     ];
@@ -62,9 +67,9 @@ async fn talk(
     let answered = answer(&mut from).await?;
     let _ = send(&mut to, "BYE").await;
     match answered {
-        Answer::Ok(pin) => Ok(Decision::Approved(pin)),
-        Answer::Error(CANCELED | NOT_CONFIRMED) => Ok(Decision::Denied),
-        Answer::Error(TIMEOUT) => Ok(Decision::Dismissed),
+        Answer::Ok(pin) => Ok(Typed::Text(pin)),
+        Answer::Error(CANCELED | NOT_CONFIRMED) => Ok(Typed::No),
+        Answer::Error(TIMEOUT) => Ok(Typed::Nothing),
         Answer::Error(code) => Err(io::Error::other(format!("pinentry fails with {code}"))),
     }
 }
@@ -161,7 +166,7 @@ mod tests {
     #[tokio::test]
     async fn a_pin_is_asked_for_and_taken_out_of_its_escapes() {
         let (decided, said) = ask("OK\nOK\nOK\nOK\nOK\nOK\nOK\nOK\nS PASSWORD_FROM_CACHE\n# x\nD 24%2568\nOK\n").await;
-        assert!(matches!(decided, Ok(Decision::Approved(pin)) if pin.expose() == "24%68"));
+        assert!(matches!(decided, Ok(Typed::Text(pin)) if pin.expose() == "24%68"));
         assert!(said.contains("SETDESC Sign in to Pay%25roll as alice?%0AAsked by https://a.%0AThat PIN was wrong.\n"));
         assert!(
             said.contains("\nSETERROR That PIN was wrong.\n") && said.ends_with("GETPIN\nBYE\n"),
@@ -174,15 +179,15 @@ mod tests {
         let ends = async |end: &str| ask(&format!("OK\nOK\nOK\nOK\nOK\nOK\nOK\nOK\n{end}\n")).await.0;
         assert!(matches!(
             ends("ERR 83886179 Operation cancelled <Pinentry>").await,
-            Ok(Decision::Denied)
+            Ok(Typed::No)
         ));
         assert!(matches!(
             ends("ERR 83886142 Timeout <Pinentry>").await,
-            Ok(Decision::Dismissed)
+            Ok(Typed::Nothing)
         ));
         assert!(ends("ERR 83918950 Inappropriate ioctl <Pinentry>").await.is_err());
         assert!(ends("D 2468").await.is_err(), "it ended in the middle");
-        assert!(matches!(ends("OK").await, Ok(Decision::Approved(pin)) if pin.is_empty()));
+        assert!(matches!(ends("OK").await, Ok(Typed::Text(pin)) if pin.is_empty()));
     }
 
     #[test]
@@ -192,7 +197,7 @@ mod tests {
     }
 
     /// What a question comes to with a pinentry that says this, and what it was told.
-    async fn ask(says: &str) -> (io::Result<Decision>, String) {
+    async fn ask(says: &str) -> (io::Result<Typed>, String) {
         let (mut ours, theirs) = tokio::io::duplex(8192);
         let question = Question {
             kind: "sign-in",
@@ -200,15 +205,17 @@ mod tests {
             application: Some("Pay%roll".to_owned()),
             browser: None,
             address: None,
+            place: None,
             origin: "https://a".to_owned(),
             pin: true,
+            number: false,
             again: 1,
             tries_left: None,
         };
         let decided = talk(
             theirs,
             BufReader::new(says.as_bytes()),
-            &question,
+            (&question, "PIN"),
             Duration::from_secs(9),
         )
         .await;

@@ -1,4 +1,7 @@
 //! What does the user's own program say? It reads the question as JSON and approves by ending well.
+//!
+//! It prints what is wanted, each on a line of its own: first the PIN, then the number that the browser shows. One that ends
+//! otherwise says no; to a push it says that it was not its user by printing `not-me` then.
 
 use std::io;
 use std::process::Stdio;
@@ -7,7 +10,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::process::Command;
 use zeroize::Zeroizing;
 
-use super::{Decision, Group, Question};
+use super::{Decision, Given, Group, Question};
 use crate::secret::Secret;
 
 /// Runs it and hears it out.
@@ -17,11 +20,27 @@ pub(super) async fn ask(command: &str, question: &Question) -> io::Result<Decisi
     let mut json = serde_json::to_vec(question)?;
     json.push(b'\n');
     let (ended_well, said) = run(&mut program, &json).await?;
-    Ok(if ended_well {
-        Decision::Approved(first_line(&said))
-    } else {
-        Decision::Denied
+    Ok(match ended_well {
+        true => Decision::Approved(given(question, &said)),
+        false if question.is_elsewhere() && text(line(&said, 0)) == NOT_ME => Decision::NotMe,
+        false => Decision::Denied,
     })
+}
+
+/// What was typed, line by line.
+fn given(question: &Question, said: &[u8]) -> Given {
+    let number = usize::from(question.pin);
+    Given {
+        // Without a PIN the first line is passed on too: what is not wanted is not used.
+        pin: match question.pin || !question.number {
+            true => first_line(said),
+            false => Secret::default(),
+        },
+        number: match question.number {
+            true => text(line(said, number)).to_owned(),
+            false => String::new(),
+        },
+    }
 }
 
 /// Runs a program with this on its standard input: whether it ended well, and what it printed.
@@ -48,12 +67,21 @@ pub(super) async fn run(program: &mut Command, input: &[u8]) -> io::Result<(bool
 
 /// What is before the first line's end; what is no text is no PIN.
 pub(super) fn first_line(said: &[u8]) -> Secret {
-    let line = said
-        .split(|octet| matches!(octet, b'\n' | b'\r'))
-        .next()
-        .unwrap_or_default();
-    Secret::new(std::str::from_utf8(line).unwrap_or_default().to_owned())
+    Secret::new(text(line(said, 0)).to_owned())
 }
+
+fn line(said: &[u8], number: usize) -> &[u8] {
+    let mut lines = said.split(|octet| *octet == b'\n');
+    let line = lines.nth(number).unwrap_or_default();
+    line.split(|octet| *octet == b'\r').next().unwrap_or_default()
+}
+
+fn text(line: &[u8]) -> &str {
+    std::str::from_utf8(line).unwrap_or_default()
+}
+
+/// What a program prints whose user did not ask for this.
+const NOT_ME: &str = "not-me";
 
 /// No PIN is as long, nor what is printed with it, nor a user's environment.
 const MOST: usize = 64 * 1024;

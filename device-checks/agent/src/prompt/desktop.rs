@@ -1,4 +1,4 @@
-//! How is a user asked on their desktop? By a notification with two buttons, and for a PIN by the program that they trust with it.
+//! How is a user asked on their desktop? By a notification with two buttons, and for what they type by the program that they trust with a PIN.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio::process::Command;
 
 use super::command::{first_line, run};
-use super::{Decision, Question, assuan};
+use super::{Decision, Given, Question, Typed, assuan};
 
 /// A desktop that somebody looks at.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,11 +36,27 @@ impl Desktop {
 
     /// Asks there.
     pub(super) async fn ask(&self, question: &Question, patience: Duration) -> io::Result<Decision> {
-        if question.pin {
-            self.ask_pin(question, patience).await
-        } else {
-            self.ask_approval(question, patience).await
+        let mut given = Given::default();
+        // Where somebody else may sign in, the first question is whether it is this person at all.
+        if question.is_elsewhere() || !question.pin {
+            match self.ask_approval(question, patience).await? {
+                Decision::Approved(_) => {}
+                refused => return Ok(refused),
+            }
         }
+        if question.number {
+            match self.ask_typed(question, "Number in the browser", patience).await? {
+                Typed::Text(number) => number.expose().trim().clone_into(&mut given.number),
+                refused => return Ok(refused.into()),
+            }
+        }
+        if question.pin {
+            match self.ask_typed(question, "PIN", patience).await? {
+                Typed::Text(pin) => given.pin = pin,
+                refused => return Ok(refused.into()),
+            }
+        }
+        Ok(Decision::Approved(given))
     }
 
     async fn ask_approval(&self, question: &Question, patience: Duration) -> io::Result<Decision> {
@@ -48,39 +64,43 @@ impl Desktop {
         program
             .args(["--app-name=Latchkey", "--icon=dialog-password", "--urgency=critical"])
             .args(["--wait", "--action=approve=Approve", "--action=deny=Deny"])
+            .args(question.is_elsewhere().then_some("--action=not-me=It was not me"))
             .arg(format!("--expire-time={}", patience.as_millis()))
             .args(["--", &question.title(), &escape(&question.lines().join("\n"))]);
         let (ended_well, said) = run(&mut program, &[]).await?;
         match said.trim_ascii() {
-            b"approve" if ended_well => Ok(Decision::Approved(first_line(&[]))),
+            b"approve" if ended_well => Ok(Decision::Approved(Given::default())),
             b"deny" if ended_well => Ok(Decision::Denied),
+            b"not-me" if ended_well => Ok(Decision::NotMe),
             _ if ended_well => Ok(Decision::Dismissed),
             _ => Err(io::Error::other("no desktop takes a notification")),
         }
     }
 
-    async fn ask_pin(&self, question: &Question, patience: Duration) -> io::Result<Decision> {
+    async fn ask_typed(&self, question: &Question, name: &str, patience: Duration) -> io::Result<Typed> {
         let pinentry = match on_path("pinentry") {
-            Some(pinentry) => assuan::ask_pin(&mut self.program(&pinentry), question, patience).await,
+            Some(pinentry) => assuan::ask(&mut self.program(&pinentry), question, name, patience).await,
             None => Err(io::ErrorKind::NotFound.into()),
         };
         let failure = match pinentry {
-            Ok(decision) => return Ok(decision),
+            Ok(typed) => return Ok(typed),
             Err(error) => error,
         };
         let Some(zenity) = on_path("zenity") else {
             return Err(failure);
         };
         let mut program = self.program(&zenity);
-        let title = [&[question.title()][..], &question.lines()].concat().join(" ");
+        let title = [&[format!("{name}: {}", question.title())][..], &question.lines()]
+            .concat()
+            .join(" ");
         program
             .args(["--password", "--title", &title])
             .arg(format!("--timeout={}", patience.as_secs()));
         let (ended_well, said) = run(&mut program, &[]).await?;
         Ok(if ended_well {
-            Decision::Approved(first_line(&said))
+            Typed::Text(first_line(&said))
         } else {
-            Decision::Denied
+            Typed::No
         })
     }
 

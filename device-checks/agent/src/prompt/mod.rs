@@ -7,7 +7,7 @@ mod terminal;
 
 use std::time::Duration;
 
-use device_checks::Challenge;
+use device_checks::{Challenge, PUSH};
 use rustix::process::{Pid, Signal, kill_process_group};
 use serde::Serialize;
 
@@ -21,6 +21,7 @@ use desktop::Desktop;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Question {
+    /// `sign-in` for a browser on this machine, `push` for one that may be anywhere.
     kind: &'static str,
     /// As whom.
     pub login: String,
@@ -33,10 +34,15 @@ pub struct Question {
     /// From which address.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub address: Option<String>,
+    /// What the gateway calls the networks that the address is of.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub place: Option<String>,
     /// On whose behalf.
     pub origin: String,
     /// Whether a PIN is wanted.
     pub pin: bool,
+    /// Whether the number is wanted that the browser shows.
+    pub number: bool,
     /// How often it was asked before, for this challenge: so many PINs were wrong.
     pub again: u32,
     /// How many tries there are before the machine's own lock-out, where that is known.
@@ -47,14 +53,36 @@ pub struct Question {
 /// What came of a question.
 #[derive(Debug)]
 pub enum Decision {
-    /// Yes; with the PIN, where one was wanted.
-    Approved(Secret),
+    /// Yes; with what was wanted.
+    Approved(Given),
     /// No.
     Denied,
+    /// No, and somebody else signs in under this name.
+    NotMe,
     /// It was closed, or nobody said anything in time.
     Dismissed,
     /// It could not be asked.
     Unavailable,
+}
+
+/// What a user typed.
+#[derive(Debug, Default)]
+pub struct Given {
+    /// The PIN; empty where none was wanted.
+    pub pin: Secret,
+    /// The number that the browser shows; empty where none was wanted.
+    pub number: String,
+}
+
+/// What came of one thing to type.
+#[derive(Debug)]
+enum Typed {
+    /// This.
+    Text(Secret),
+    /// It was refused.
+    No,
+    /// It was closed, or nobody typed anything in time.
+    Nothing,
 }
 
 /// How a user is asked.
@@ -71,13 +99,15 @@ impl Question {
     pub fn about(account: &Account, asked: &Challenge, pin: bool) -> Self {
         let sign_in = asked.sign_in.as_ref();
         Self {
-            kind: "sign-in",
+            kind: if asked.method == PUSH { "push" } else { "sign-in" },
             login: account.login.clone(),
             application: sign_in.map(|sign_in| sign_in.application.clone()),
             browser: sign_in.map(|sign_in| sign_in.browser.clone()),
             address: sign_in.map(|sign_in| sign_in.address.clone()),
+            place: sign_in.and_then(|sign_in| sign_in.place.clone()),
             origin: asked.origin.clone(),
             pin,
+            number: asked.number,
             again: 0,
             tries_left: None,
         }
@@ -93,11 +123,22 @@ impl Question {
     fn lines(&self) -> Vec<String> {
         let mut lines = Vec::new();
         if let (Some(browser), Some(address)) = (&self.browser, &self.address) {
-            lines.push(format!("From {browser}, at {address}."));
+            let place = self.place.as_ref().map(|place| format!(" ({place})"));
+            lines.push(format!("From {browser}, at {address}{}.", place.unwrap_or_default()));
+        }
+        if self.is_elsewhere() {
+            lines.push(
+                "The browser may be on another device. Approve only if you are signing in there yourself.".to_owned(),
+            );
         }
         lines.push(format!("Asked by {}.", self.origin));
         lines.extend(self.complaint());
         lines.iter().map(|line| printable(line)).collect()
+    }
+
+    /// Whether the browser may be on another device: then it may be somebody else's.
+    fn is_elsewhere(&self) -> bool {
+        self.kind == "push"
     }
 
     fn complaint(&self) -> Option<String> {
@@ -105,6 +146,17 @@ impl Question {
             Some(left) => format!("That PIN was wrong: {left} more before the TPM locks out everybody."),
             None => "That PIN was wrong.".to_owned(),
         })
+    }
+}
+
+impl From<Typed> for Decision {
+    /// Nothing that was typed is more than a yes.
+    fn from(typed: Typed) -> Self {
+        match typed {
+            Typed::Text(_) => Self::Approved(Given::default()),
+            Typed::No => Self::Denied,
+            Typed::Nothing => Self::Dismissed,
+        }
     }
 }
 
@@ -199,6 +251,7 @@ mod tests {
                 "address": "192.0.2.7",
                 "origin": "https://auth.example.com",
                 "pin": true,
+                "number": false,
                 "again": 0,
             })
         );
@@ -215,11 +268,58 @@ mod tests {
         ] {
             let decided = ask(command, Duration::from_secs(60)).await;
             match (decided, expected) {
-                (Decision::Approved(pin), Some(expected)) => assert_eq!(pin.expose(), expected, "{command}"),
+                (Decision::Approved(given), Some(expected)) => assert_eq!(given.pin.expose(), expected, "{command}"),
                 (Decision::Denied, None) => {}
                 (decided, _) => panic!("{command}: {decided:?}"),
             }
         }
+    }
+
+    /// To a push: the number on a line of its own, after the PIN where one is wanted; and a no that says more than no.
+    #[tokio::test]
+    async fn a_program_types_the_number_and_can_say_that_it_was_somebody_else() {
+        for (pin, command, expected) in [
+            (false, "echo 42", Some(("", "42"))),
+            (true, "printf '2468\n42\n'", Some(("2468", "42"))),
+            (true, "echo 2468", Some(("2468", ""))),
+            (false, "echo not-me", Some(("", "not-me"))),
+        ] {
+            let push = Question { pin, ..push() };
+            let decided = Prompt::Command(command.to_owned())
+                .ask(&push, Duration::from_secs(60))
+                .await;
+            match (decided, expected) {
+                (Decision::Approved(given), Some((pin, number))) => {
+                    assert_eq!((given.pin.expose(), given.number.as_str()), (pin, number), "{command}");
+                }
+                (decided, _) => panic!("{command}: {decided:?}"),
+            }
+        }
+        let says_no = async |command: &str| {
+            let prompt = Prompt::Command(command.to_owned());
+            prompt.ask(&push(), Duration::from_secs(60)).await
+        };
+        assert!(matches!(says_no("echo not-me; exit 1").await, Decision::NotMe));
+        assert!(matches!(says_no("echo 42; exit 1").await, Decision::Denied));
+        assert!(matches!(
+            ask("echo not-me; exit 1", Duration::from_secs(60)).await,
+            Decision::Denied
+        ));
+    }
+
+    #[test]
+    fn a_push_says_that_the_browser_may_be_elsewhere() {
+        let json = serde_json::to_value(push()).unwrap();
+        assert_eq!(
+            (&json["kind"], &json["number"], &json["place"]),
+            (&"push".into(), &true.into(), &"office".into())
+        );
+        let lines = push().lines();
+        assert_eq!(
+            lines.first().map(String::as_str),
+            Some("From Firefox on Linux, at 192.0.2.7 (office).")
+        );
+        assert!(lines.iter().any(|line| line.contains("another device")));
     }
 
     #[tokio::test]
@@ -252,6 +352,16 @@ mod tests {
         Prompt::Command(command.to_owned()).ask(&question(), patience).await
     }
 
+    fn push() -> Question {
+        Question {
+            kind: "push",
+            place: Some("office".to_owned()),
+            pin: false,
+            number: true,
+            ..question()
+        }
+    }
+
     fn question() -> Question {
         Question {
             kind: "sign-in",
@@ -259,8 +369,10 @@ mod tests {
             application: Some("Payroll\u{1b}[2J".to_owned()),
             browser: Some("Firefox on Linux".to_owned()),
             address: Some("192.0.2.7".to_owned()),
+            place: None,
             origin: "https://auth.example.com".to_owned(),
             pin: true,
+            number: false,
             again: 0,
             tries_left: None,
         }

@@ -9,7 +9,7 @@ use rustix::termios::{LocalModes, OptionalActions, QueueSelector, Termios, tcflu
 use tokio::net::unix::pipe::Receiver;
 use zeroize::Zeroizing;
 
-use super::{Decision, Question};
+use super::{Decision, Given, Question};
 use crate::secret::Secret;
 
 /// Whether somebody sits there: a job in the background is not to read what is typed for others.
@@ -29,24 +29,42 @@ pub(super) async fn ask(question: &Question) -> io::Result<Decision> {
     for line in question.lines() {
         text += &format!("  {line}\n");
     }
+    let mut given = Given::default();
+    write!(&screen, "{text}")?;
+    if question.number {
+        write!(
+            &screen,
+            "Number in the browser (empty to deny, `not me` if it was not you): "
+        )?;
+        match line(&keyboard).await? {
+            Some(typed) if typed.expose().trim().is_empty() => return Ok(Decision::Denied),
+            Some(typed) if is_not_me(typed.expose()) => return Ok(Decision::NotMe),
+            Some(typed) => typed.expose().trim().clone_into(&mut given.number),
+            None => return Ok(Decision::Dismissed),
+        }
+    }
     if question.pin {
         let _unseen = Unseen::begin(&screen)?;
-        write!(&screen, "{text}PIN (empty to deny): ")?;
+        write!(&screen, "PIN (empty to deny): ")?;
         let pin = line(&keyboard).await?;
         writeln!(&screen)?;
-        Ok(match pin {
+        return Ok(match pin {
             Some(pin) if pin.is_empty() => Decision::Denied,
-            Some(pin) => Decision::Approved(pin),
+            Some(pin) => Decision::Approved(Given { pin, ..given }),
             None => Decision::Dismissed,
-        })
-    } else {
-        write!(&screen, "{text}Approve? [y/N] ")?;
-        Ok(match line(&keyboard).await? {
-            Some(answer) if is_yes(answer.expose()) => Decision::Approved(answer),
-            Some(_) => Decision::Denied,
-            None => Decision::Dismissed,
-        })
+        });
     }
+    if question.number {
+        return Ok(Decision::Approved(given));
+    }
+    let not_me = if question.is_elsewhere() { "/not me" } else { "" };
+    write!(&screen, "Approve? [y/N{not_me}] ")?;
+    Ok(match line(&keyboard).await? {
+        Some(answer) if is_yes(answer.expose()) => Decision::Approved(given),
+        Some(answer) if question.is_elsewhere() && is_not_me(answer.expose()) => Decision::NotMe,
+        Some(_) => Decision::Denied,
+        None => Decision::Dismissed,
+    })
 }
 
 /// The terminal, for reading as soon as there is something, and for writing.
@@ -62,6 +80,12 @@ fn open() -> io::Result<(Receiver, File)> {
 
 fn is_yes(answer: &str) -> bool {
     ["y", "yes"].iter().any(|yes| answer.trim().eq_ignore_ascii_case(yes))
+}
+
+fn is_not_me(answer: &str) -> bool {
+    ["not me", "not-me"]
+        .iter()
+        .any(|said| answer.trim().eq_ignore_ascii_case(said))
 }
 
 /// A line; nothing where the input ended. Whoever stops waiting takes nothing of what is typed next.
@@ -118,6 +142,7 @@ mod tests {
     #[test]
     fn nothing_but_a_yes_is_one() {
         assert!(is_yes("y") && is_yes(" YES "));
+        assert!(is_not_me(" Not me ") && is_not_me("not-me") && !is_not_me("me"));
         assert!(!["", "n", "ye", "yes please"].iter().any(|answer| is_yes(answer)));
     }
 }
