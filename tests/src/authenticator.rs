@@ -23,8 +23,14 @@ pub enum Says {
     Yes,
     /// Yes, with this PIN.
     Pin(&'static str),
+    /// Yes, with this number as a browser shows it.
+    Number(u8),
+    /// Yes, with this PIN and this number.
+    PinAndNumber(&'static str, u8),
     /// No.
     No,
+    /// No, and it was somebody else.
+    NotMe,
     /// Nothing, until something else is said.
     Nothing,
 }
@@ -88,6 +94,15 @@ impl Authenticator {
         self.questions().swap_remove(count - 1)
     }
 
+    /// Waits until it hears of pushes for the time that this counts, to any of its accounts.
+    ///
+    /// # Panics
+    /// When it does not in time.
+    pub fn hears_pushes(&self, count: usize) {
+        let hears = until(PATIENCE, || self.output().matches(HEARS).count() >= count);
+        assert!(hears, "no stream for pushes:\n{}", self.output());
+    }
+
     /// What it wrote to its log.
     pub fn output(&self) -> String {
         self.process.output()
@@ -123,7 +138,10 @@ impl Person {
         let script = match says {
             Says::Yes => "exit 0\n".to_owned(),
             Says::Pin(pin) => format!("echo {pin}\n"),
+            Says::Number(number) => format!("echo {number:02}\n"),
+            Says::PinAndNumber(pin, number) => format!("echo {pin}; echo {number:02}\n"),
             Says::No => "exit 1\n".to_owned(),
+            Says::NotMe => "echo not-me; exit 1\n".to_owned(),
             Says::Nothing => String::new(),
         };
         // Whoever reads it reads it whole.
@@ -143,5 +161,8 @@ impl Person {
 
 /// What the agent writes once it can be found.
 const LISTENS: &str = "listening on the loopback";
+
+/// What it writes once the gateway can tell it of pushes.
+const HEARS: &str = "waiting for pushes";
 
 const PATIENCE: Duration = Duration::from_secs(20);

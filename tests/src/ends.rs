@@ -17,8 +17,14 @@ pub enum Thing {
     Password,
     /// A session begun by password, to which a key of the device was added.
     SteppedUp,
+    /// A session begun by password, to which an approval on the device was added.
+    Push,
     /// A challenge that the device has not answered yet.
     Challenge,
+    /// A push to the device that it has not answered yet.
+    PushAnswer,
+    /// The stream on which the device hears of pushes.
+    PushStream,
     /// A code that was handed out to the browser and not exchanged yet.
     Code,
     /// Requests that the device signs.
@@ -58,16 +64,19 @@ pub enum Event {
 
 impl Thing {
     /// All of them.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 14] = [
         Self::FastPass,
         Self::OtherDevice,
         Self::Password,
         Self::SteppedUp,
+        Self::Push,
         Self::Code,
         Self::WebSocket,
         Self::Http2,
         Self::Download,
         Self::Challenge,
+        Self::PushAnswer,
+        Self::PushStream,
         Self::Assertion,
         Self::Certificate,
     ];
@@ -78,6 +87,9 @@ impl Thing {
             Self::OtherDevice => "session by FastPass on another device of the user",
             Self::Password => "session by password and code on the same machine",
             Self::SteppedUp => "session by password, stepped up with FastPass on it",
+            Self::Push => "session by password, and a push approved on it",
+            Self::PushAnswer => "push that it approves afterwards",
+            Self::PushStream => "its stream for pushes",
             Self::Challenge => "challenge that it answers afterwards",
             Self::Code => "code in flight, of the first session",
             Self::Assertion => "requests that it signs",
@@ -106,8 +118,11 @@ impl Event {
     /// What becomes of a thing: nothing where it lives on, else how whoever has it is told.
     pub fn fate(self, thing: Thing) -> Option<&'static str> {
         let told = match thing {
-            Thing::FastPass | Thing::OtherDevice | Thing::Password | Thing::SteppedUp => self.said_of_session(),
-            Thing::Challenge => self.said_to_answer()?,
+            Thing::FastPass | Thing::OtherDevice | Thing::Password | Thing::SteppedUp | Thing::Push => {
+                self.said_of_session()
+            }
+            Thing::PushStream => "ended",
+            Thing::Challenge | Thing::PushAnswer => self.said_to_answer()?,
             Thing::Assertion => self.said_to_assertion()?,
             Thing::Certificate => self.said_to_certificate()?,
             Thing::Code => "sign-in-over",
@@ -123,7 +138,7 @@ impl Event {
             Self::Deactivate | Self::Suspend | Self::Delete | Self::RemoveUser => &OF_DEVICE,
             Self::RevokeCertificate => &[Thing::Certificate],
             Self::SuspendUser => &Thing::ALL,
-            Self::ChangePassword => &[Thing::Password, Thing::SteppedUp],
+            Self::ChangePassword => &[Thing::Password, Thing::SteppedUp, Thing::Push],
             Self::SignOutEverywhere => &SESSIONS,
             Self::EndSession => &[
                 Thing::FastPass,
@@ -230,10 +245,13 @@ pub fn words() -> String {
     text
 }
 
-const OF_DEVICE: [Thing; 9] = [
+const OF_DEVICE: [Thing; 12] = [
     Thing::FastPass,
     Thing::SteppedUp,
+    Thing::Push,
     Thing::Challenge,
+    Thing::PushAnswer,
+    Thing::PushStream,
     Thing::Code,
     Thing::Assertion,
     Thing::WebSocket,
@@ -242,11 +260,12 @@ const OF_DEVICE: [Thing; 9] = [
     Thing::Certificate,
 ];
 
-const SESSIONS: [Thing; 8] = [
+const SESSIONS: [Thing; 9] = [
     Thing::FastPass,
     Thing::OtherDevice,
     Thing::Password,
     Thing::SteppedUp,
+    Thing::Push,
     Thing::Code,
     Thing::WebSocket,
     Thing::Http2,

@@ -129,6 +129,14 @@ fn to_account(browser: &Browser, demo: &Demo, path: &str, shows: &str) {
     browser.wait_for_text(shows);
 }
 
+/// Comes to the page that has other devices asked.
+fn to_push(browser: &Browser, demo: &Demo) {
+    browser.goto(&demo.url("auth", "/sign-in"));
+    browser.give_username("alice");
+    browser.choose("Another device");
+    browser.wait_for_text("Use another device");
+}
+
 const fn page(name: &'static str, beside: Beside, open: fn(&Browser, &Demo)) -> Page {
     Page { name, beside, open }
 }
@@ -147,6 +155,12 @@ const PAGES: &[Page] = &[
         browser.goto(&demo.url("auth", "/sign-in"));
         browser.give_username("alice");
         browser.wait_for(".offers");
+    }),
+    page("push", Beside::Nothing, to_push),
+    page("push-wait", Beside::Nothing, |browser, demo| {
+        to_push(browser, demo);
+        browser.click("main button");
+        browser.wait_for(".match");
     }),
     page("device-not-found", Beside::Nothing, |browser, demo| {
         to_device(browser, demo, "payroll");

@@ -18,6 +18,7 @@ pub mod histogram;
 pub mod mail;
 pub mod openssl;
 pub mod process;
+pub mod push;
 pub mod raw;
 pub mod security_key;
 pub mod shared;

@@ -12,6 +12,7 @@ use crate::answer::Answer;
 use crate::demo::{Demo, NOBODY, host};
 use crate::device::Device;
 use crate::h2::OpenStream;
+use crate::push::Stream;
 use crate::raw::RawClient;
 use crate::visitor::{Challenge, Visitor};
 use crate::websocket::{End, Socket};
@@ -26,6 +27,9 @@ pub struct Standing<'a> {
     by_other: Visitor<'a>,
     by_password: Visitor<'a>,
     stepped_up: Visitor<'a>,
+    by_push: Visitor<'a>,
+    pushed: (Value, Option<String>),
+    stream_of_pushes: Stream,
     challenged: (Visitor<'a>, Challenge),
     code: (Visitor<'a>, String),
     socket: Socket,
@@ -56,6 +60,13 @@ impl<'a> Standing<'a> {
         let mut stepped_up = Visitor::new(demo);
         let page = stepped_up.sign_in_with_password(&news, user, PASSWORD);
         open(stepped_up.fastpass_at(&page, &device).answer);
+        let stream_of_pushes = Stream::open(demo, &device).expect("a stream");
+        let mut by_push = Visitor::new(demo);
+        let page = by_push.push_page_after_password(user);
+        let waiting = by_push.ask_others(&page);
+        let given = device.approve(demo, &stream_of_pushes.push(), waiting.number.as_deref());
+        assert_eq!(given.status, 204, "{}", given.text());
+        open(by_push.go_on(&waiting).answer);
 
         let name = format!("{user}-laptop");
         device.keep(demo, &name);
@@ -63,6 +74,9 @@ impl<'a> Standing<'a> {
         open(certified.get(&host("wiki"), "/").expect("an answer"));
         let cookie = cookie(&by_device, "wiki");
         Self {
+            pushed: pushed(demo, user, &stream_of_pushes),
+            stream_of_pushes,
+            by_push,
             challenged: challenge(demo, &wiki),
             code: code_in_flight(&by_device, &wiki),
             socket: socket(demo, &cookie),
@@ -134,6 +148,19 @@ impl<'a> Standing<'a> {
             Thing::OtherDevice => self.asks("wiki", &self.by_other),
             Thing::Password => self.asks("news", &self.by_password),
             Thing::SteppedUp => self.asks("news", &self.stepped_up),
+            Thing::Push => self.asks("news", &self.by_push),
+            Thing::PushAnswer => {
+                let (push, number) = &self.pushed;
+                let given = self.device.approve(self.demo, push, number.as_deref());
+                match given.status {
+                    204 => Ok(()),
+                    status => Err(format!("{status} {}", given.json()["errorCode"].as_str().unwrap())),
+                }
+            }
+            Thing::PushStream => match self.stream_of_pushes.ends_within(bound) {
+                true => Err("ended".to_owned()),
+                false => Ok(()),
+            },
             Thing::Challenge => self.answers(),
             Thing::Code => {
                 let (browser, url) = &mut self.code;
@@ -218,6 +245,14 @@ fn enrolled(demo: &Demo, user: &str, kind: &str, shared: Option<&Device>) -> Dev
     let token = demo.enrollment_token(user);
     device.enroll(demo, &token, &format!("{user}-{kind}"));
     device
+}
+
+/// A push that was sent, and the number that the browser shows.
+fn pushed(demo: &Demo, user: &str, stream: &Stream) -> (Value, Option<String>) {
+    let mut browser = Visitor::new(demo);
+    let page = browser.push_page_after_password(user);
+    let waiting = browser.ask_others(&page);
+    (stream.push(), waiting.number)
 }
 
 /// A browser at the sign-in that has got a challenge.

@@ -5,6 +5,7 @@ mod enrolling;
 mod fronts;
 mod measure;
 mod nginx;
+mod pushing;
 mod security_keys;
 mod signing_in;
 mod table;
@@ -52,6 +53,12 @@ struct Arguments {
     /// Measures sign-ins and sessions alone.
     #[arg(long)]
     only_sign_ins: bool,
+    /// Agents connected in the measurement of pushes; 0 leaves it out.
+    #[arg(long, default_value_t = 10_000)]
+    agents: usize,
+    /// Measures pushes alone.
+    #[arg(long)]
+    only_pushes: bool,
     /// The commit to name above the table.
     #[arg(long, default_value = "unknown")]
     commit: String,
@@ -64,6 +71,10 @@ fn main() {
             "{}",
             enrolling::measure(&arguments.latchkey, arguments.enrolments, arguments.rounds)
         );
+        return;
+    }
+    if arguments.only_pushes {
+        println!("{}", pushing::measure(&arguments.latchkey, arguments.agents));
         return;
     }
     let load = arguments
@@ -112,6 +123,9 @@ fn main() {
     }
     if arguments.sign_ins > 0 {
         println!("{}", signing_in::measure(&arguments, &load));
+    }
+    if arguments.agents > 0 {
+        println!("{}", pushing::measure(&arguments.latchkey, arguments.agents));
     }
 }
 

@@ -59,7 +59,7 @@ pub(crate) fn measure(arguments: &Arguments, load: &Path) -> String {
 }
 
 /// So many users with a device each.
-fn devices(demo: &Demo, count: usize) -> Vec<Device> {
+pub(crate) fn devices(demo: &Demo, count: usize) -> Vec<Device> {
     let mut admin = demo.raw(NOBODY, "admin");
     let employees = call(demo, &mut admin, "GET", "/api/v1/groups?q=employees", "");
     let group = employees[0]["id"].as_str().expect("the group").to_owned();
@@ -376,7 +376,7 @@ fn claims(token: &str) -> Value {
 }
 
 /// Resident memory of a process, in bytes.
-fn resident(process: &Process) -> f64 {
+pub(crate) fn resident(process: &Process) -> f64 {
     let status = std::fs::read_to_string(format!("/proc/{}/status", process.id())).expect("/proc");
     let line = status
         .lines()
@@ -386,7 +386,7 @@ fn resident(process: &Process) -> f64 {
     kilobytes * 1024.0
 }
 
-fn quantile(durations: &[Duration], percent: usize) -> Duration {
+pub(crate) fn quantile(durations: &[Duration], percent: usize) -> Duration {
     let mut sorted = durations.to_vec();
     sorted.sort_unstable();
     sorted[(sorted.len() * percent / 100).min(sorted.len() - 1)]
