@@ -54,7 +54,8 @@ fn an_rsa_key_of_2048_bits_signs_and_a_shorter_one_does_not() {
         let leaf = scene.ca.admit_other(info, |_| {});
         let input = SigningInput::new(&leaf, &scene.claims).unwrap();
         assert_eq!(input.algorithm(), Algorithm::Rs256);
-        let signature = key.pkcs1v15_sign::<Sha256>(input.octets()).unwrap();
+        let padding = rsa::Pkcs1v15Sign::new::<Sha256>();
+        let signature = key.sign(padding, &Sha256::digest(input.octets())).unwrap();
         scene.verify(&input.signed(&signature)).map(|_| ())
     };
     assert_eq!(verified(RSA_2048), Ok(()));
