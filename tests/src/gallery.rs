@@ -221,6 +221,17 @@ const PAGES: &[Page] = &[
         to_account(browser, demo, "/account/recovery-codes", "Make new codes");
     }),
     page("account-recovery-codes-made", Beside::Nothing, to_recovery_codes),
+    page("webauthn", Beside::Nothing, |browser, demo| {
+        browser.goto(&demo.url("news", "/"));
+        browser.give_username("carol");
+        browser.choose("Security key or passkey");
+        browser.wait_for_text("Your browser asks for your key");
+    }),
+    page("webauthn-add", Beside::Nothing, |browser, demo| {
+        browser.sign_in(demo, "bob");
+        browser.goto(&demo.url("auth", "/account/webauthn/add"));
+        browser.wait_for("#add-key");
+    }),
     page("step-up", Beside::Agent(Says::No), |browser, demo| {
         browser.goto(&demo.url("wiki", "/"));
         browser.wait_for_text("One more step");

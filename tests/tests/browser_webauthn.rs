@@ -27,6 +27,7 @@ fn a_passkey_is_added_and_signs_in() {
     add_key(&browser, &demo, "carol", "My laptop");
 
     sign_out(&browser, &demo);
+    browser.offer_no_passkeys_beside_fields();
     browser.goto(&demo.url("news", "/today"));
     browser.give_username("carol");
     browser.choose("Security key or passkey");

@@ -154,7 +154,8 @@ fn password_managers_find_the_username_and_the_password() {
     let page = |name: &str| &samples.iter().find(|sample| sample.name == name).unwrap().html;
 
     for (name, words) in [
-        ("identify", ["autocomplete=\"username\"", "autofocus"]),
+        ("identify", ["autocomplete=\"username webauthn\"", "autofocus"]),
+        ("identify-shut-out", ["autocomplete=\"username\"", "autofocus"]),
         (
             "password",
             [

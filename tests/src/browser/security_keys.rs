@@ -30,4 +30,10 @@ impl Browser {
         let id = plugged.unwrap_or_else(|error| panic!("no virtual authenticator: {error}"));
         assert!(matches!(id, Value::String(_)), "{id}");
     }
+
+    /// Makes it one of those browsers that offer passkeys only when a page asks, from the next page on.
+    pub fn offer_no_passkeys_beside_fields(&self) {
+        let source = "PublicKeyCredential.isConditionalMediationAvailable = async () => false";
+        self.cdp("Page.addScriptToEvaluateOnNewDocument", &json!({ "source": source }));
+    }
 }
