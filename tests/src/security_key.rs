@@ -266,7 +266,7 @@ impl Visitor<'_> {
         let Some(state) = state.and_then(|rest| rest.split('"').next()) else {
             return Err(page);
         };
-        self.ask_key_of(&page, &state.to_owned(), "/account/webauthn")
+        self.ask_key_of(&page, state, "/account/webauthn")
     }
 
     fn ask_key_of(&mut self, page: &Page, state: &str, place: &str) -> Result<Asked, Page> {
