@@ -228,8 +228,7 @@ const PAGES: &[Page] = &[
         browser.wait_for_text("Your browser asks for your key");
     }),
     page("webauthn-add", Beside::Nothing, |browser, demo| {
-        browser.sign_in(demo, "bob");
-        browser.goto(&demo.url("auth", "/account/webauthn/add"));
+        to_account(browser, demo, "/account/webauthn/add", "Add a security key or passkey");
         browser.wait_for("#add-key");
     }),
     page("step-up", Beside::Agent(Says::No), |browser, demo| {

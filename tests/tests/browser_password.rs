@@ -34,7 +34,7 @@ fn a_password_and_a_code_open_what_takes_two_factors() {
     browser.give_code(&demo.code("carol"));
     browser.wait_for_text("Who the gateway says you are");
 
-    assert_eq!(offers, ["Code"]);
+    assert_eq!(offers, ["Code", "E-mail"]);
     assert_eq!(before, None);
     assert_eq!(browser.url(), demo.url("news", "/today?page=2"));
     assert!(browser.text().contains("carol@example.com"));

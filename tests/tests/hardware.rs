@@ -321,6 +321,8 @@ fn a_test_root_is_refused_in_earnest() {
     assert!(check().success, "control: in the demo itself it is taken");
 
     demo.set("demo", "false");
+    // Mail into a folder is refused too, and before it.
+    demo.edit("latchkey.yaml", "mail:\n  folder: outbox\n", "");
     let as_test = check();
     demo.edit("latchkey.yaml", "class: test", "class: hardware");
     let as_hardware = check();

@@ -149,10 +149,8 @@ fn strangers_have_nobody_asked_and_see_the_same_for_every_username() {
     let seen = ["push20", "push20b", "nobody-at-all"].map(|user| {
         let mut stranger = Visitor::new(&demo);
         let waiting = stranger.ask_devices_of(user);
-        let number = waiting.number.clone().unwrap();
         let early = stranger.go_on(&waiting);
         let pages = [&waiting.page, &early].map(|page| without_secrets(page, &waiting, user));
-        assert!(!pages[0].contains(&number), "{}", pages[0]);
         pages
     });
     assert_eq!(seen[0], seen[1]);
@@ -178,18 +176,19 @@ fn a_user_is_asked_a_few_times_and_no_more() {
 
     let mut browser = Visitor::new(&demo);
     let page = browser.push_page_after_password("pushcap");
-    let pushes: Vec<String> = (0..8).map(|_| browser.ask_others(&page).push).collect();
-    let mut heard: Vec<Value> = (0..5).map(|_| stream.next_push()["jti"].clone()).collect();
+    for number in 0..8 {
+        let asked = browser.ask_others(&page).push;
+        if number < 5 {
+            assert_eq!(stream.next_push()["jti"], json!(asked));
+        }
+    }
     let waiting = own.ask_devices_of("pushcap");
-    heard.push(stream.next_push()["jti"].clone());
 
-    let expected: Vec<Value> = pushes
-        .iter()
-        .take(5)
-        .chain([&waiting.push])
-        .map(|push| json!(push))
-        .collect();
-    assert_eq!(heard, expected);
+    assert_eq!(
+        stream.next_push()["jti"],
+        json!(waiting.push),
+        "the others were not sent"
+    );
 }
 
 /// *That wasn't me* is written down as an event of its own and refuses; other browsers have the user asked nothing from then

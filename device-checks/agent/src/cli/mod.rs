@@ -211,7 +211,8 @@ mod tests {
             "latchkey-agent enroll --gateway https://a --browser --token-file t",
             "latchkey-agent enroll --gateway https://a --no-open",
             "latchkey-agent assert",
-            "latchkey-agent totp",
+            "latchkey-agent totp --set-up --secret-file f",
+            "latchkey-agent totp --pin-file p",
         ] {
             assert!(Arguments::try_parse_from(line.split(' ')).is_err(), "{line}");
         }

@@ -54,11 +54,14 @@ fn path(folder: &Path, name: &str) -> PathBuf {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
     use super::*;
 
     #[test]
     fn a_secret_is_read_back_for_its_account_alone_and_is_gone_once_forgotten() {
         let folder = tempfile::tempdir().unwrap();
+        std::fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(0o700)).unwrap();
         let (one, other) = (EnrollmentId::from_random(1), EnrollmentId::from_random(2));
         keep(folder.path(), one, &Secret::new("GEZDGNBV".to_owned())).unwrap();
 
