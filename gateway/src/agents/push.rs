@@ -53,7 +53,9 @@ fn deliver(world: &World, push: &Push, shown: SignInAsked, (trust, but): (Trust,
             enrollment.is_ok_and(|enrollment| enrollment.user == user && Some(enrollment.device) != but)
         })
         .collect();
-    if devices.is_empty() || !world.pushes.caps.admit(user, trust, world.clock.now()) {
+    let now = world.clock.now();
+    // One that its browser has replaced meanwhile asks nobody, and counts nowhere.
+    if devices.is_empty() || !push.is_open(now) || !world.pushes.caps.admit(user, trust, now) {
         metrics::counter!("latchkey_pushes_total", "outcome" => "not-sent").increment(1);
         return;
     }
