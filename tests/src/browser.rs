@@ -23,6 +23,7 @@ pub use fantoccini::key::Key;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
+pub(crate) use self::accessibility::target;
 pub use self::cookies::Cookie;
 use self::driver::Driver;
 pub use self::element::Element;

@@ -70,6 +70,15 @@ impl Demo {
         })
     }
 
+    /// The same, whose laptops have agents.
+    pub fn with_agents_in_front_of(url: &str) -> Self {
+        Self::launch(Start {
+            upstream: Some(url.to_owned()),
+            agents: true,
+            ..Start::default()
+        })
+    }
+
     /// Starts a demo with its software TPM and the desktop whose keys are in it.
     pub fn with_tpm() -> Self {
         Self::launch(Start {

@@ -15,6 +15,7 @@ pub mod gallery;
 pub mod h2;
 
 pub mod histogram;
+pub mod jupyter;
 pub mod mail;
 pub mod openssl;
 pub mod process;

@@ -91,16 +91,28 @@ impl<'a> Visitor<'a> {
         self.socket_from(app, &self.demo.url(app, ""))
     }
 
+    /// The same at this path.
+    ///
+    /// # Errors
+    /// The status that was answered instead of 101.
+    pub fn socket_at(&self, app: &str, path: &str) -> Result<Socket, u16> {
+        self.open_socket(app, path, &self.demo.url(app, ""))
+    }
+
     /// The same of a page of another origin.
     ///
     /// # Errors
     /// The status that was answered instead of 101.
     pub fn socket_from(&self, app: &str, origin: &str) -> Result<Socket, u16> {
+        self.open_socket(app, "/ws", origin)
+    }
+
+    fn open_socket(&self, app: &str, path: &str, origin: &str) -> Result<Socket, u16> {
         let host = crate::demo::host(app);
         let cookies = self.jar.field(&host).unwrap_or_default();
         let config = self.demo.tls(self.certificate.as_deref(), &["http/1.1"]);
         let fields = [("origin", origin), ("cookie", cookies.as_str())];
-        Socket::open_with(self.demo.address(), &host, "/ws", config, &fields)
+        Socket::open_with(self.demo.address(), &host, path, config, &fields)
     }
 
     /// Every request so far, head and body, and its answer.

@@ -79,9 +79,29 @@ impl Socket {
     /// # Errors
     /// Why nothing came back.
     pub fn echo(&mut self, text: &str) -> Result<String, String> {
-        self.0
-            .send(Message::text(text))
-            .map_err(|error| format!("sending: {error}"))?;
+        self.send(text)?;
+        self.next()
+    }
+
+    /// Sends a text.
+    ///
+    /// # Errors
+    /// Why it was not sent.
+    pub fn send(&mut self, text: &str) -> Result<(), String> {
+        let sent = self.0.send(Message::text(text));
+        sent.map_err(|error| format!("sending: {error}"))
+    }
+
+    /// The next text that comes within this time.
+    ///
+    /// # Errors
+    /// Why none came.
+    pub fn next_within(&mut self, deadline: Duration) -> Result<String, String> {
+        self.0.get_ref().sock.set_read_timeout(Some(deadline)).unwrap();
+        self.next()
+    }
+
+    fn next(&mut self) -> Result<String, String> {
         loop {
             match self.0.read() {
                 Ok(Message::Text(answer)) => return Ok(answer.to_string()),
