@@ -46,12 +46,7 @@ impl Cookie {
     /// # Errors
     /// If there are several, or it is none of ours.
     pub(crate) fn read(self, headers: &HeaderMap) -> Result<Option<CookieSecret>, BadCookie> {
-        let fields = headers.get_all(header::COOKIE).iter();
-        let pairs = fields.flat_map(|field| field.as_bytes().split(|byte| *byte == b';'));
-        let mut values = pairs.filter_map(|pair| {
-            let (name, value) = split(pair);
-            (name == self.name().as_bytes()).then_some(value)
-        });
+        let mut values = values(headers, self.name());
         let Some(value) = values.next() else { return Ok(None) };
         if values.next().is_some() {
             return Err(BadCookie(self));
@@ -116,6 +111,16 @@ impl std::fmt::Debug for CookieSecret {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("[redacted]")
     }
+}
+
+/// The values that a request brings under exactly that name, as they stand.
+pub(crate) fn values<'a>(headers: &'a HeaderMap, name: &'a str) -> impl Iterator<Item = &'a [u8]> {
+    let fields = headers.get_all(header::COOKIE).iter();
+    let pairs = fields.flat_map(|field| field.as_bytes().split(|byte| *byte == b';'));
+    pairs.filter_map(move |pair| {
+        let (found, value) = split(pair);
+        (found == name.as_bytes()).then_some(value)
+    })
 }
 
 fn split(pair: &[u8]) -> (&[u8], &[u8]) {

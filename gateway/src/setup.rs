@@ -15,6 +15,7 @@ use crate::config::{Application, Config, HostPattern};
 use crate::device_trust::DeviceTrust;
 use crate::factors::webauthn::{Attestation, BadOrigin, Webauthn};
 use crate::mail::{Post, PostError};
+use crate::pages::Brand;
 
 /// Numbers the pools of upstream connections: after a reload none is reused whose peer was verified by other CAs.
 static POOLS: AtomicU64 = AtomicU64::new(1);
@@ -31,6 +32,8 @@ pub(crate) struct Setup {
     pub(crate) auth_origin: String,
     /// Asks security keys and passkeys.
     pub(crate) webauthn: Arc<Webauthn>,
+    /// Whose the pages are.
+    pub(crate) brand: Brand,
     /// By what mail leaves, if any does.
     pub(crate) mail: Option<Arc<Post>>,
     /// The zones of an address that lies in none.
@@ -105,6 +108,7 @@ impl Setup {
             webauthn: Arc::new(webauthn),
             device_origin: config.hosts.device.as_ref().map(|host| origin(&config, host.as_str())),
             trust: Arc::new(trust),
+            brand: Brand::new(&config.branding),
             mail: open_mail(&config)?,
             no_zones: Arc::new([]),
             served,

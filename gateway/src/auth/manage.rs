@@ -162,7 +162,10 @@ fn refuse(visitor: &Visitor, page: AccountPage, error: &ApiError) -> Response {
         ApiError::Policy(denied) => &denied.reasons,
         _ => &[],
     };
-    let reasons: Vec<PageReason<'_>> = reasons.iter().map(page_reason).collect();
+    let reasons: Vec<PageReason<'_>> = reasons
+        .iter()
+        .map(|reason| page_reason(visitor.shell().texts, reason))
+        .collect();
     let path = page.path();
     let message = Message {
         reasons: &reasons,
@@ -171,7 +174,7 @@ fn refuse(visitor: &Visitor, page: AccountPage, error: &ApiError) -> Response {
             text: texts.prove,
         }),
         code: "authenticator-refused",
-        ..Message::new(texts.title, texts.lead, &visitor.arrived.id)
+        ..visitor.message(texts.title, texts.lead)
     };
     let page = crate::auth::page(&message);
     visitor.answer((StatusCode::FORBIDDEN, page).into_response())
@@ -180,7 +183,11 @@ fn refuse(visitor: &Visitor, page: AccountPage, error: &ApiError) -> Response {
 /// Says that nothing that the user has would do: an administrator can release them.
 pub(super) fn nothing_helps(visitor: &Visitor, denied: &Denied) -> Response {
     let texts = &visitor.shell().texts.manage;
-    let reasons: Vec<PageReason<'_>> = denied.reasons.iter().map(page_reason).collect();
+    let reasons: Vec<PageReason<'_>> = denied
+        .reasons
+        .iter()
+        .map(|reason| page_reason(visitor.shell().texts, reason))
+        .collect();
     let message = Message {
         reasons: &reasons,
         link: Some(Link {
@@ -188,7 +195,7 @@ pub(super) fn nothing_helps(visitor: &Visitor, denied: &Denied) -> Response {
             text: texts.back,
         }),
         code: "authenticator-refused",
-        ..Message::new(texts.title, texts.nothing, &visitor.arrived.id)
+        ..visitor.message(texts.title, texts.nothing)
     };
     let page = crate::auth::page(&message);
     visitor.answer((StatusCode::FORBIDDEN, page).into_response())

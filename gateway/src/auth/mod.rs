@@ -16,9 +16,9 @@ use axum::extract::State;
 use axum::response::{Html, IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Extension, Json, Router};
-use http::header;
+use http::{HeaderMap, header};
 
-use crate::pages::{Link, Message, content_security_policy};
+use crate::pages::{Language, Link, Message, content_security_policy};
 use crate::request::Arrived;
 use crate::world::World;
 
@@ -48,13 +48,22 @@ async fn jwks(State(world): State<Arc<World>>) -> Response {
         .into_response()
 }
 
-async fn not_found(Extension(arrived): Extension<Arc<Arrived>>) -> Response {
+async fn not_found(
+    State(world): State<Arc<World>>,
+    Extension(arrived): Extension<Arc<Arrived>>,
+    headers: HeaderMap,
+) -> Response {
+    let setup = world.setup.load();
+    let texts = Language::asked(&headers, setup.config.language).texts();
+    let said = &texts.refusals;
     let page = page(&Message {
         link: Some(Link {
             href: "/",
-            text: "Go to your page",
+            text: said.nowhere_link,
         }),
-        ..Message::new("There is nothing here", "This address leads nowhere.", &arrived.id)
+        texts,
+        name: setup.brand.name(),
+        ..Message::new(said.nowhere_title, said.nowhere_lead, &arrived.id)
     });
     (http::StatusCode::NOT_FOUND, page).into_response()
 }

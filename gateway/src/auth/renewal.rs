@@ -20,7 +20,7 @@ use crate::world::World;
 
 /// The script that pages load.
 pub(super) async fn script(headers: HeaderMap) -> Response {
-    super::sign_in::send_asset("renew.js", &headers)
+    super::sign_in::send_asset(pages::asset("renew.js"), &headers)
 }
 
 #[derive(Serialize)]
@@ -132,7 +132,7 @@ pub(super) async fn frame(
         return StatusCode::NOT_FOUND.into_response();
     };
     let page = RenewFrame {
-        shell: Shell::new(&arrived.id),
+        shell: Shell::new(&arrived.id, &setup.brand),
         application: &origin,
         ports: &setup.config.sign_in.loopback_ports,
         probe_timeout_ms: super::sign_in::PROBE_MS,

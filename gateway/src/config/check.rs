@@ -9,6 +9,7 @@ use std::time::Duration;
 use device_checks::loopback::LOOPBACK_PORTS;
 
 use super::application::Application;
+use super::branding::{check_branding, check_pages};
 use super::devices::{check_attestation, check_management};
 use super::hosts::HostName;
 use super::mail::check_mail;
@@ -80,6 +81,8 @@ impl RawConfig {
             .mail
             .as_ref()
             .map_or(Some(None), |raw| check_mail(raw, self.demo, checker).map(Some));
+        let language = check_pages(&self.pages, checker);
+        let branding = check_branding(&self.branding, checker);
         let zones = check_zones(&self.zones, checker);
         let shutdown_grace = self.shutdown_grace.as_deref().unwrap_or("10s");
         let shutdown_grace = checker.value("shutdown_grace", shutdown_grace, duration(Duration::ZERO..=60 * MINUTE));
@@ -117,6 +120,8 @@ impl RawConfig {
             assertion_lifetime: assertion_lifetime?,
             mdm_sources: mdm_sources?,
             mail: mail?,
+            language: language?,
+            branding: branding?,
             zones: zones?,
             shutdown_grace: shutdown_grace?,
             routes,

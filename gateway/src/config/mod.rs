@@ -1,6 +1,7 @@
 //! What is the gateway told to do? Read from a YAML file, checked once, and trusted from then on.
 
 mod application;
+mod branding;
 mod check;
 mod devices;
 mod headers;
@@ -30,6 +31,9 @@ use ipnet::IpNet;
 use tracing::level_filters::LevelFilter;
 
 pub(crate) use application::{Application, ClientCertificate, PathOptions, Spelling};
+#[cfg(test)]
+pub(crate) use branding::Logo;
+pub(crate) use branding::{Branding, Color, Help, LogoKind};
 pub(crate) use headers::{HeaderRules, is_ours};
 pub(crate) use hosts::{HostName, HostPattern};
 pub(crate) use mail::{Mail, MailServer, MailTls, MailWay};
@@ -38,6 +42,7 @@ pub(crate) use routes::Host;
 pub(crate) use upstream::Upstream;
 pub(crate) use values::{Expected, duration};
 
+use crate::pages::Language;
 use raw::RawConfig;
 use routes::Routes;
 
@@ -94,6 +99,10 @@ pub(crate) struct Config {
     pub(crate) mdm_sources: Vec<String>,
     /// How mail leaves, if any does.
     pub(crate) mail: Option<Mail>,
+    /// What pages speak where a browser asks for nothing that they can.
+    pub(crate) language: Language,
+    /// Whose the pages are.
+    pub(crate) branding: Branding,
     /// Named networks.
     pub(crate) zones: Vec<Zone>,
     /// How long open requests may go on after a stop was asked for.

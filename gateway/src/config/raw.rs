@@ -38,6 +38,10 @@ pub(super) struct RawConfig {
     pub(super) mdm: RawMdm,
     pub(super) mail: Option<RawMail>,
     #[serde(default)]
+    pub(super) pages: RawPages,
+    #[serde(default)]
+    pub(super) branding: RawBranding,
+    #[serde(default)]
     pub(super) zones: Vec<RawZone>,
     #[serde(default)]
     pub(super) applications: Vec<RawApplication>,
@@ -178,6 +182,21 @@ pub(super) struct RawMail {
     pub(super) ca_file: Option<String>,
     pub(super) from: Option<String>,
     pub(super) folder: Option<String>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, expecting = "`language`")]
+pub(super) struct RawPages {
+    pub(super) language: Option<String>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, expecting = "`name`, `logo`, `color` and `help`")]
+pub(super) struct RawBranding {
+    pub(super) name: Option<String>,
+    pub(super) logo: Option<String>,
+    pub(super) color: Option<String>,
+    pub(super) help: Option<String>,
 }
 
 #[derive(Debug, Deserialize)]

@@ -55,6 +55,7 @@ fn the_example_is_taken_and_its_defaults_are_the_defaults() {
         minimal.tls.max_handshakes_per_source
     );
     assert_eq!(example.idle_timeout, minimal.idle_timeout);
+    assert_eq!(example.language, minimal.language);
     assert_eq!(example.enrollment, minimal.enrollment);
     assert_eq!(example.assertion_lifetime, minimal.assertion_lifetime);
     assert_eq!(example.shutdown_grace, minimal.shutdown_grace);
@@ -97,6 +98,8 @@ fn the_example_shows_every_key_there_is() {
         "\nidentity:",
         "\nmdm:",
         "\nmail:",
+        "\npages:",
+        "\nbranding:",
         "  - name: office",
         "    upstream:",
         "  - name: wiki",
@@ -375,6 +378,9 @@ impl Place {
         ] {
             fs::write(at("tls").join(name), "").unwrap();
         }
+        fs::write(at("logo.svg"), "<svg xmlns=\"http://www.w3.org/2000/svg\"/>").unwrap();
+        fs::write(at("large.svg"), format!("<svg>{}</svg>", " ".repeat(256 * 1024))).unwrap();
+        fs::write(at("page.html"), "<html></html>").unwrap();
         fs::write(at("latchkey.yaml"), text).unwrap();
         Self(directory)
     }

@@ -10,10 +10,12 @@ use lettre::{Address, Message};
 use time::OffsetDateTime;
 use zeroize::Zeroizing;
 
-use crate::pages::{ENGLISH, Moment, Texts};
+use crate::pages::{Moment, Texts};
 
 /// A letter with what signs somebody in.
 pub(crate) struct Letter {
+    /// What it says.
+    pub(crate) texts: &'static Texts,
     /// Whom it is for, for the log.
     pub(crate) user: UserId,
     /// Where it goes.
@@ -48,11 +50,11 @@ impl Letter {
     /// # Errors
     /// If it cannot be put together.
     pub(crate) fn write(&self, from: &Mailbox, id: &str) -> Result<Message, lettre::error::Error> {
-        let texts = &ENGLISH;
+        let texts = self.texts;
         let said = Said {
             texts,
             letter: self,
-            time: Moment(self.asked).text(),
+            time: Moment(self.asked).text(texts),
             minutes: self.minutes(),
         };
         let (plain, html) = (said.plain(), said.html());

@@ -2,17 +2,18 @@
 
 use std::sync::LazyLock;
 
+use bytes::Bytes;
 use sha2::{Digest, Sha256};
 
 /// A file that pages load.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Asset {
     /// Its kind.
     pub(crate) content_type: &'static str,
     /// What is in it.
-    pub(crate) body: &'static str,
+    pub(crate) body: Bytes,
     /// Its tag, quotes included.
-    pub(crate) etag: &'static str,
+    pub(crate) etag: String,
     /// How long a browser may keep it, as a `Cache-Control` says it.
     pub(crate) caching: &'static str,
 }
@@ -24,10 +25,28 @@ pub(crate) fn asset(name: &str) -> Option<Asset> {
         .find(|stored| stored.name == name || stored.hashed == name)?;
     Some(Asset {
         content_type: stored.content_type,
-        body: stored.body,
-        etag: &stored.etag,
+        body: Bytes::from_static(stored.body.as_bytes()),
+        etag: stored.etag.clone(),
         caching: if stored.hashed == name { FOR_EVER } else { ASK_AGAIN },
     })
+}
+
+impl Asset {
+    /// One under a name that changes with what is in it.
+    pub(super) fn kept(content_type: &'static str, body: Bytes, hash: &str) -> Self {
+        Self {
+            content_type,
+            body,
+            etag: format!("\"{hash}\""),
+            caching: FOR_EVER,
+        }
+    }
+}
+
+/// What goes into such a name.
+pub(super) fn hash_of(body: &[u8]) -> String {
+    let digest = Sha256::digest(body);
+    digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// The path of the file of that plain name, on the auth host.
@@ -47,8 +66,7 @@ struct Stored {
 static STORED: LazyLock<Vec<Stored>> = LazyLock::new(|| FILES.iter().map(stored).collect());
 
 fn stored(&(name, body): &(&'static str, &'static str)) -> Stored {
-    let digest = Sha256::digest(body);
-    let hash: String = digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect();
+    let hash = hash_of(body.as_bytes());
     let (stem, ending) = name.split_once('.').unwrap_or((name, ""));
     Stored {
         name,
@@ -95,8 +113,8 @@ mod tests {
         let kept = asset(name).unwrap();
         let plain = asset("pages.css").unwrap();
 
-        assert_eq!((kept.body, kept.caching), (STYLE, FOR_EVER));
-        assert_eq!((plain.body, plain.caching), (STYLE, ASK_AGAIN));
+        assert_eq!((kept.body.as_ref(), kept.caching), (STYLE.as_bytes(), FOR_EVER));
+        assert_eq!((plain.body.as_ref(), plain.caching), (STYLE.as_bytes(), ASK_AGAIN));
         assert_eq!(kept.content_type, "text/css; charset=utf-8");
         assert_eq!(kept.etag, plain.etag);
     }

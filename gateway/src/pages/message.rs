@@ -8,6 +8,7 @@ use base64::engine::general_purpose::STANDARD;
 use sha2::{Digest, Sha256};
 
 use super::assets::STYLE;
+use super::{ENGLISH, Texts, UNBRANDED};
 
 /// A page that says what happened and what helps.
 #[derive(Template)]
@@ -25,6 +26,10 @@ pub(crate) struct Message<'a> {
     pub(crate) code: &'a str,
     /// The request's id.
     pub(crate) request_id: &'a str,
+    /// What pages say.
+    pub(crate) texts: &'static Texts,
+    /// Whose the page is.
+    pub(crate) name: &'a str,
     /// The style sheet.
     pub(crate) css: &'static str,
 }
@@ -57,6 +62,8 @@ impl<'a> Message<'a> {
             link: None,
             code: "",
             request_id,
+            texts: &ENGLISH,
+            name: UNBRANDED.name(),
             css: STYLE,
         }
     }

@@ -7,10 +7,12 @@ mod account_devices;
 mod account_factors;
 mod account_sessions;
 mod assets;
+mod brand;
 mod device_test;
 mod email;
 mod enroll;
 mod home;
+mod language;
 mod message;
 mod moment;
 mod policy;
@@ -30,11 +32,13 @@ use http::{StatusCode, header};
 pub(crate) use account_devices::{AccountDevice, ConfirmRemoval, DevicesPage, Verified};
 pub(crate) use account_factors::{AddTotp, ChangePassword, FactorsPage, KnownFactor, QrCode, SecurityKeyLine};
 pub(crate) use account_sessions::{ActivityLine, ActivityPage, SessionLine, SessionsPage};
-pub(crate) use assets::asset;
+pub(crate) use assets::{Asset, asset};
+pub(crate) use brand::{Brand, UNBRANDED};
 pub(crate) use device_test::DeviceTest;
 pub(crate) use email::{EmailCode, EmailElsewhere, EmailLink, EmailStart};
 pub(crate) use enroll::{EnrollDevice, EnrollSearch, EnrollStart};
 pub(crate) use home::{DeviceLine, Home, SignedOut};
+pub(crate) use language::Language;
 pub(crate) use message::{Link, Message, PageReason, content_security_policy};
 pub(crate) use moment::Moment;
 pub(crate) use policy::Policy;
@@ -44,7 +48,8 @@ pub(crate) use renew::RenewFrame;
 use section::Section;
 pub(crate) use sign_in::{Application, CodePage, DevicePage, DeviceSearch, Identify, Methods, Offer, PasswordPage};
 pub(crate) use step_up::{Expired, NothingHelps, StepUp};
-pub(crate) use texts::{ENGLISH, Texts};
+use texts::CommonTexts;
+pub(crate) use texts::{ENGLISH, GERMAN, Texts};
 pub(crate) use webauthn::{AddKey, KeyPage, KeySearch};
 
 /// A page of the auth host.
@@ -60,15 +65,28 @@ pub(crate) struct Shell<'a> {
     pub(crate) texts: &'static Texts,
     /// The request's id.
     pub(crate) request_id: &'a str,
+    /// Whose the pages are.
+    pub(crate) brand: &'a Brand,
+    /// Whether another language can be chosen: only where asking for the page again is safe.
+    pub(crate) offers_languages: bool,
 }
 
 impl<'a> Shell<'a> {
-    /// In English, the only language so far.
-    pub(crate) fn new(request_id: &'a str) -> Self {
+    /// In English, without a choice.
+    pub(crate) fn new(request_id: &'a str, brand: &'a Brand) -> Self {
         Self {
             texts: &ENGLISH,
             request_id,
+            brand,
+            offers_languages: false,
         }
+    }
+
+    /// The languages that can be chosen, but for the page's own.
+    fn other_languages(&self) -> impl Iterator<Item = &'static CommonTexts> + use<> {
+        let (offers, own) = (self.offers_languages, self.texts.common.language);
+        let all = Language::ALL.into_iter().map(|language| &language.texts().common);
+        all.filter(move |common| offers && common.language != own)
     }
 
     /// The path of a file that the page loads.

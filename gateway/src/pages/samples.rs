@@ -399,7 +399,10 @@ fn devices(outside: &str) -> Vec<Sample> {
 }
 
 fn shell() -> Shell<'static> {
-    Shell::new(REQUEST)
+    Shell {
+        offers_languages: true,
+        ..Shell::new(REQUEST, &UNBRANDED)
+    }
 }
 
 fn search<'a>(state: &'a str, login_hint: Option<&'a str>, silent: bool) -> DeviceSearch<'a> {
@@ -452,7 +455,7 @@ fn offers(texts: &'static Texts) -> Vec<Offer<'static>> {
 fn reason<'a>(message: &'a str, advice: &str, policy: &'a str) -> PageReason<'a> {
     PageReason {
         message,
-        help: Some(texts::help(advice).to_owned()),
+        help: Some(ENGLISH.help(advice).to_owned()),
         policy,
     }
 }

@@ -113,7 +113,7 @@ fn forms_that_sign_in_may_lead_to_the_application() {
 #[test]
 fn a_page_is_sent_so_that_its_forms_keep_their_origin() {
     let page = Expired {
-        shell: Shell::new("request"),
+        shell: Shell::new("request", &UNBRANDED),
         start: "/sign-in",
     };
 

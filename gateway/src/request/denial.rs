@@ -4,6 +4,7 @@ use directory::SessionEnd;
 use policies::{Cause, Denied};
 
 use super::target::BadTarget;
+use crate::pages::{ENGLISH, Texts};
 
 /// Why a request does not pass. A denial is an answer, not a fault.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -143,7 +144,7 @@ impl Denial {
             Self::CrossSite => "Another site sent this request",
             Self::BodyTooLarge => "Too much at once",
             Self::NotSignedIn | Self::SessionOver => "Please sign in",
-            Self::SessionEnded(end) => title_of_end(*end),
+            Self::SessionEnded(end) => title_of_end(&ENGLISH, *end),
             Self::ProofTooOld(_) => "Your device has to prove itself again",
             Self::DeviceDeactivated => "This device was shut out",
             Self::DeviceSuspended => "This device is suspended",
@@ -186,7 +187,7 @@ impl Denial {
             Self::NotSignedIn => {
                 "Sign in with a browser, or come with the certificate or an assertion of an enrolled device.".to_owned()
             }
-            Self::SessionEnded(end) => detail_of_end(*end).to_owned(),
+            Self::SessionEnded(end) => detail_of_end(&ENGLISH, *end).to_owned(),
             Self::SessionOver => "The session is too old, or was not used for too long. Sign in again.".to_owned(),
             Self::ProofTooOld(denied) => messages(denied),
             Self::DeviceDeactivated => {
@@ -240,48 +241,38 @@ const fn code_of_end(end: SessionEnd) -> &'static str {
 }
 
 /// A few words for a heading.
-pub(crate) const fn title_of_end(end: SessionEnd) -> &'static str {
+pub(crate) fn title_of_end(texts: &'static Texts, end: SessionEnd) -> &'static str {
+    let texts = &texts.ends;
     match end {
-        SessionEnd::DeviceDeactivated => "This device was shut out",
-        SessionEnd::DeviceSuspended => "This device is suspended",
-        SessionEnd::DeviceDeleted => "This device is not known any more",
-        SessionEnd::AccountRemoved => "This account is no longer on this device",
-        SessionEnd::UserInactive => "This account is not active",
-        SessionEnd::SignedOut | SessionEnd::SignedOutEverywhere => "You are signed out",
+        SessionEnd::DeviceDeactivated => texts.title_shut_out,
+        SessionEnd::DeviceSuspended => texts.title_suspended,
+        SessionEnd::DeviceDeleted => texts.title_unknown,
+        SessionEnd::AccountRemoved => texts.title_removed,
+        SessionEnd::UserInactive => texts.title_inactive,
+        SessionEnd::SignedOut | SessionEnd::SignedOutEverywhere => texts.title_signed_out,
         SessionEnd::Replaced
         | SessionEnd::Admin
         | SessionEnd::FactorChanged
         | SessionEnd::Expired
-        | SessionEnd::TooMany => "Your session has ended",
+        | SessionEnd::TooMany => texts.title_ended,
     }
 }
 
 /// What happened, and what helps.
-pub(crate) const fn detail_of_end(end: SessionEnd) -> &'static str {
+pub(crate) fn detail_of_end(texts: &'static Texts, end: SessionEnd) -> &'static str {
+    let texts = &texts.ends;
     match end {
-        SessionEnd::DeviceDeactivated => {
-            "An administrator deactivated the device that you signed in with, and that ended your session. The device \
-             counts for nothing until it is activated and enrolled again. You can sign in in another way."
-        }
-        SessionEnd::DeviceSuspended => {
-            "An administrator suspended the device that you signed in with, and that ended your session. The device works \
-             again as soon as the suspension is lifted. You can sign in in another way."
-        }
-        SessionEnd::DeviceDeleted => {
-            "The device that you signed in with was deleted, and that ended your session. Remove the account on it and add \
-             it again, or sign in in another way."
-        }
-        SessionEnd::AccountRemoved => {
-            "Your account was removed from the device that you signed in with, and that ended your session. Enrol the \
-             device again, or sign in in another way."
-        }
-        SessionEnd::UserInactive => "An administrator suspended or deactivated this account.",
-        SessionEnd::SignedOut => "You signed out in this browser. Sign in again to go on.",
-        SessionEnd::SignedOutEverywhere => "You signed out everywhere. Sign in again to go on.",
-        SessionEnd::Replaced => "You signed in anew in this browser.",
-        SessionEnd::Admin => "An administrator ended your session. Sign in again to go on.",
-        SessionEnd::FactorChanged => "Your password or code was changed, and that ended your session. Sign in again.",
-        SessionEnd::Expired => "The session was too old, or was not used for too long. Sign in again.",
-        SessionEnd::TooMany => "You signed in elsewhere so often that this session was ended. Sign in again.",
+        SessionEnd::DeviceDeactivated => texts.device_deactivated,
+        SessionEnd::DeviceSuspended => texts.device_suspended,
+        SessionEnd::DeviceDeleted => texts.device_deleted,
+        SessionEnd::AccountRemoved => texts.account_removed,
+        SessionEnd::UserInactive => texts.user_inactive,
+        SessionEnd::SignedOut => texts.signed_out,
+        SessionEnd::SignedOutEverywhere => texts.signed_out_everywhere,
+        SessionEnd::Replaced => texts.replaced,
+        SessionEnd::Admin => texts.admin,
+        SessionEnd::FactorChanged => texts.factor_changed,
+        SessionEnd::Expired => texts.expired,
+        SessionEnd::TooMany => texts.too_many,
     }
 }

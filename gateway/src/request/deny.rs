@@ -11,7 +11,7 @@ use serde::Serialize;
 
 use super::denial::{Ambiguity, Denial};
 use crate::cookies::Cookie;
-use crate::pages::{Link, Message, PageReason, content_security_policy, texts};
+use crate::pages::{ENGLISH, Link, Message, PageReason, Texts, content_security_policy};
 
 /// Everything an answer needs besides the denial itself.
 pub(crate) struct Asked<'a> {
@@ -180,7 +180,11 @@ impl Answer<'_> {
 
     fn page(&self, asked: &Asked<'_>) -> Bytes {
         let reasons: Vec<PageReason<'_>> = match self.denial {
-            Denial::Policy(denied) | Denial::ProofTooOld(denied) => denied.reasons.iter().map(page_reason).collect(),
+            Denial::Policy(denied) | Denial::ProofTooOld(denied) => denied
+                .reasons
+                .iter()
+                .map(|reason| page_reason(&ENGLISH, reason))
+                .collect(),
             _ => Vec::new(),
         };
         let offers_sign_in = matches!(
@@ -223,10 +227,10 @@ impl Answer<'_> {
 }
 
 /// A reason, for a person.
-pub(crate) fn page_reason(reason: &policies::Reason) -> PageReason<'_> {
+pub(crate) fn page_reason<'a>(texts: &Texts, reason: &'a policies::Reason) -> PageReason<'a> {
     PageReason {
         message: &reason.message,
-        help: reason.advice.as_deref().map(|advice| texts::help(advice).to_owned()),
+        help: reason.advice.as_deref().map(|advice| texts.help(advice).to_owned()),
         policy: reason.policy.as_ref().map(PolicyId::as_str).unwrap_or_default(),
     }
 }

@@ -137,7 +137,7 @@ fn nothing_there(visitor: &Visitor, page: AccountPage) -> Response {
             href: &path,
             text: texts.back,
         }),
-        ..Message::new(texts.gone, texts.gone_text, &visitor.arrived.id)
+        ..visitor.message(texts.gone, texts.gone_text)
     };
     let page = super::page(&message);
     visitor.answer((StatusCode::NOT_FOUND, page).into_response())

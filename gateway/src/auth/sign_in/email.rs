@@ -95,9 +95,10 @@ fn write_to(visitor: &Visitor, state: &State, user: &User, secrets: &Secrets) {
     }
     let origin = &visitor.view.setup.auth_origin;
     world.outbox.put(Letter {
+        texts: visitor.shell().texts,
         user: user.id,
         to,
-        application: leading(state),
+        application: leading(visitor, state),
         browser: visitor.browser_name(),
         address: visitor.arrived.connection.peer.to_canonical(),
         asked: now,
@@ -107,8 +108,9 @@ fn write_to(visitor: &Visitor, state: &State, user: &User, secrets: &Secrets) {
     });
 }
 
-fn leading(state: &State) -> String {
-    title(state).map_or_else(|| "Latchkey".to_owned(), |leading| leading.name)
+fn leading(visitor: &Visitor, state: &State) -> String {
+    let own = || visitor.view.setup.brand.name().to_owned();
+    title(state).map_or_else(own, |leading| leading.name)
 }
 
 async fn code_page(mut visitor: Visitor, Query(Step { state }): Query<Step>) -> Response {

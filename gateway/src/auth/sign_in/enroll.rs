@@ -131,19 +131,20 @@ fn may_register(visitor: &Visitor) -> Result<(), Denied> {
 
 fn refuse(visitor: &Visitor, state: &State, denied: &Denied) -> Response {
     let again = format!("/sign-in/another?state={}", state.seal(&visitor.world.seal));
-    let reasons: Vec<PageReason<'_>> = denied.reasons.iter().map(page_reason).collect();
+    let reasons: Vec<PageReason<'_>> = denied
+        .reasons
+        .iter()
+        .map(|reason| page_reason(visitor.shell().texts, reason))
+        .collect();
+    let texts = &visitor.shell().texts.refusals;
     let message = Message {
         reasons: &reasons,
         link: Some(Link {
             href: &again,
-            text: "Sign in again",
+            text: texts.device_again,
         }),
         code: "enrollment-refused",
-        ..Message::new(
-            "You cannot add a device now",
-            "The rules for devices stand in the way:",
-            &visitor.arrived.id,
-        )
+        ..visitor.message(texts.device_title, texts.device_lead)
     };
     let page = crate::auth::page(&message);
     visitor.answer((StatusCode::FORBIDDEN, page).into_response())

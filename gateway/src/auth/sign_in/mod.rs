@@ -146,7 +146,8 @@ pub(super) async fn follow(visitor: &Visitor, state: State) -> Response {
     }
     match visitor.standing {
         Standing::Ended(end) => {
-            let (title, text) = (title_of_end(end), detail_of_end(end));
+            let texts = visitor.shell().texts;
+            let (title, text) = (title_of_end(texts, end), detail_of_end(texts, end));
             let notice = Notice {
                 severity: severity(end),
                 title,

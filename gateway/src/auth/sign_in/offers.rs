@@ -285,7 +285,11 @@ pub(super) fn ask(visitor: &Visitor, state: &State, denied: &Denied, ways: &[BTr
     let (Some(leading), Some(identified)) = (leading(visitor, state), visitor.identified()) else {
         return visitor.expired("/");
     };
-    let reasons: Vec<PageReason<'_>> = denied.reasons.iter().map(page_reason).collect();
+    let reasons: Vec<PageReason<'_>> = denied
+        .reasons
+        .iter()
+        .map(|reason| page_reason(visitor.shell().texts, reason))
+        .collect();
     let page = StepUp {
         shell: visitor.shell(),
         application: leading.page(),
@@ -369,7 +373,11 @@ pub(super) fn nothing(visitor: &Visitor, state: &State, denied: &Denied) -> Resp
     else {
         return visitor.expired("/");
     };
-    let reasons: Vec<PageReason<'_>> = denied.reasons.iter().map(page_reason).collect();
+    let reasons: Vec<PageReason<'_>> = denied
+        .reasons
+        .iter()
+        .map(|reason| page_reason(visitor.shell().texts, reason))
+        .collect();
     let again = format!("{}{}", transaction.origin(), transaction.target);
     let page = NothingHelps {
         shell: visitor.shell(),
@@ -385,16 +393,20 @@ pub(super) fn nothing(visitor: &Visitor, state: &State, denied: &Denied) -> Resp
 
 /// Says that no session begins with what was proved, and why.
 pub(super) fn nothing_begins(visitor: &Visitor, denied: &Denied) -> Response {
-    let reasons: Vec<PageReason<'_>> = denied.reasons.iter().map(page_reason).collect();
-    let detail = "The rules for signing in stand in the way:";
+    let reasons: Vec<PageReason<'_>> = denied
+        .reasons
+        .iter()
+        .map(|reason| page_reason(visitor.shell().texts, reason))
+        .collect();
+    let texts = &visitor.shell().texts.refusals;
     let message = Message {
         reasons: &reasons,
         link: Some(Link {
             href: "/sign-in",
-            text: "Start again",
+            text: texts.sign_in_again,
         }),
         code: "sign-in-refused",
-        ..Message::new("You cannot sign in", detail, &visitor.arrived.id)
+        ..visitor.message(texts.sign_in_title, texts.sign_in_lead)
     };
     let page = crate::auth::page(&message);
     visitor.answer((StatusCode::FORBIDDEN, page).into_response())
@@ -442,7 +454,11 @@ pub(super) fn go_on_with(visitor: &Visitor, state: &State, id: PartialId) -> Res
     }
     let sealed = state.seal(&visitor.world.seal);
     let links = Links::of(&sealed);
-    let reasons: Vec<PageReason<'_>> = denied.reasons.iter().map(page_reason).collect();
+    let reasons: Vec<PageReason<'_>> = denied
+        .reasons
+        .iter()
+        .map(|reason| page_reason(visitor.shell().texts, reason))
+        .collect();
     let leading = title(state).unwrap_or_else(|| Leading {
         name: "Latchkey".to_owned(),
         origin: view.setup.auth_origin.clone(),

@@ -6,11 +6,11 @@ use axum::extract::FromRequestParts;
 use axum::response::{IntoResponse, Response};
 use directory::{Client, SecretHash, SessionEnd, SessionId};
 use http::request::Parts;
-use http::{HeaderMap, StatusCode, header};
+use http::{HeaderMap, Method, StatusCode, header};
 
 use super::state::State;
 use crate::cookies::{Cookie, CookieSecret};
-use crate::pages::{self, Expired, Shell};
+use crate::pages::{self, Expired, Language, Message, Shell};
 use crate::request::{Arrived, Denial, Identified, SessionInUse, Shown, View, identify, organization_request};
 use crate::sealed::BadSeal;
 use crate::sessions::{Lasting, continues};
@@ -31,6 +31,7 @@ pub(crate) struct Visitor {
     browser: CookieSecret,
     is_new: bool,
     user_agent: String,
+    language: Language,
 }
 
 /// How somebody stands who comes to the auth host.
@@ -57,6 +58,7 @@ impl FromRequestParts<Arc<World>> for Visitor {
             is_new: known.is_none(),
             browser: known.unwrap_or_else(CookieSecret::random),
             user_agent: user_agent(&parts.headers),
+            language: Language::asked(&parts.headers, view.setup.config.language),
             world: world.clone(),
             arrived,
             view,
@@ -136,7 +138,22 @@ impl Visitor {
 
     /// What every page has.
     pub(crate) fn shell(&self) -> Shell<'_> {
-        Shell::new(&self.arrived.id)
+        Shell {
+            texts: self.language.texts(),
+            request_id: &self.arrived.id,
+            brand: &self.view.setup.brand,
+            offers_languages: self.arrived.method == Method::GET,
+        }
+    }
+
+    /// A page that says one thing, as what every page has says it.
+    pub(crate) fn message<'a>(&'a self, title: &'a str, detail: &'a str) -> Message<'a> {
+        let shell = self.shell();
+        Message {
+            texts: shell.texts,
+            name: shell.brand.name(),
+            ..Message::new(title, detail, shell.request_id)
+        }
     }
 
     /// What a page carried, if it was this browser's and is not over. Where somebody else is about to sign in, whoever is

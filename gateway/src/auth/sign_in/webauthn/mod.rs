@@ -154,7 +154,7 @@ async fn finish(mut visitor: Visitor, Json(finish): Json<Finish>) -> Response {
         Ok(led) => visitor.answer(led.with_cookie(no_store(Json(json!({ "next": led.to }))))),
         Err(ApiError::Policy(denied)) => {
             let messages: Vec<&str> = denied.reasons.iter().map(|reason| &*reason.message).collect();
-            let title = "You cannot sign in";
+            let title = visitor.shell().texts.refusals.sign_in_title;
             problem(StatusCode::FORBIDDEN, "sign-in-refused", title, &messages.join(" "))
         }
         Err(error @ (ApiError::Fault | ApiError::Throttled(_) | ApiError::Busy)) => error.into_response(),
