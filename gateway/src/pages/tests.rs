@@ -174,6 +174,7 @@ fn password_managers_find_the_username_and_the_password() {
 #[test]
 fn scripts_get_every_text_that_they_may_show() {
     let script = asset("sign-in.js").unwrap().body;
+    let script = std::str::from_utf8(&script).unwrap();
     let texts = serde_json::to_value(&ENGLISH.device).unwrap();
 
     let phases = script
