@@ -1,7 +1,7 @@
 //! What must not pass from a client to an application? What speaks in our name or a proxy's, and what is ours alone.
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue, header};
+use http::{HeaderName, HeaderValue, header};
 use pingora::http::RequestHeader;
 
 use crate::config::is_ours;
@@ -92,32 +92,31 @@ fn is_unwanted(name: &str) -> bool {
     UNWANTED.contains(&folded.as_str()) || UNWANTED_PREFIXES.iter().any(|prefix| folded.starts_with(prefix))
 }
 
-/// Takes our cookies out of `Cookie` and leaves the others byte for byte.
+/// Takes our cookies out of `Cookie`, leaves the others byte for byte, and makes one field of several: HTTP/2 sends each cookie
+/// in a field of its own, which means nothing outside of it (RFC 9113, section 8.2.3).
 fn strip_cookies(head: &mut RequestHeader) {
     let ours = |pair: &[u8]| is_our_cookie(pair.split(|byte| *byte == b'=').next().unwrap_or_default().trim_ascii());
-    let any_ours = |headers: &HeaderMap| {
-        headers
-            .get_all(header::COOKIE)
-            .iter()
-            .any(|value| value.as_bytes().split(|byte| *byte == b';').any(ours))
-    };
-    if !any_ours(&head.headers) {
+    let values: Vec<HeaderValue> = head.headers.get_all(header::COOKIE).iter().cloned().collect();
+    let has_ours = |value: &HeaderValue| value.as_bytes().split(|byte| *byte == b';').any(ours);
+    if values.len() < 2 && !values.iter().any(has_ours) {
         return;
     }
-    let values: Vec<HeaderValue> = head.headers.get_all(header::COOKIE).iter().cloned().collect();
     head.remove_header(&header::COOKIE);
-    for value in values {
-        let kept: Vec<&[u8]> = value
-            .as_bytes()
-            .split(|byte| *byte == b';')
-            .filter(|pair| !ours(pair))
-            .collect();
-        let joined = kept.join(&b';');
-        if let Ok(value) = HeaderValue::from_maybe_shared(Bytes::from(joined.trim_ascii().to_vec()))
-            && !value.is_empty()
-        {
-            let _ = head.append_header(header::COOKIE, value);
-        }
+    let without_ours = |value: &HeaderValue| {
+        let pairs = value.as_bytes().split(|byte| *byte == b';');
+        let kept: Vec<&[u8]> = pairs.filter(|pair| !ours(pair)).collect();
+        kept.join(&b';').trim_ascii().to_vec()
+    };
+    let fields: Vec<Vec<u8>> = values
+        .iter()
+        .map(without_ours)
+        .filter(|field| !field.is_empty())
+        .collect();
+    let joined = fields.join(b"; ".as_slice());
+    if !joined.is_empty()
+        && let Ok(value) = HeaderValue::from_maybe_shared(Bytes::from(joined))
+    {
+        let _ = head.append_header(header::COOKIE, value);
     }
 }
 
@@ -263,6 +262,14 @@ mod tests {
         strip(&mut head);
         let cookies: Vec<_> = head.headers.get_all("cookie").iter().collect();
         assert_eq!(cookies, ["a=1; b=\"2\""]);
+        let mut crumbs = self::head(&[
+            ("cookie", "a=1"),
+            ("cookie", "__Host-latchkey=secret"),
+            ("cookie", "b=2"),
+        ]);
+        strip(&mut crumbs);
+        let cookies: Vec<_> = crumbs.headers.get_all("cookie").iter().collect();
+        assert_eq!(cookies, ["a=1; b=2"], "as HTTP/2 sends them");
         assert!(sets_our_cookie(&HeaderValue::from_static(
             "__Host-latchkey=evil; Path=/"
         )));
