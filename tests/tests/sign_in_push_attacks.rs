@@ -150,8 +150,7 @@ fn strangers_have_nobody_asked_and_see_the_same_for_every_username() {
         let mut stranger = Visitor::new(&demo);
         let waiting = stranger.ask_devices_of(user);
         let early = stranger.go_on(&waiting);
-        let pages = [&waiting.page, &early].map(|page| without_secrets(page, &waiting, user));
-        pages
+        [&waiting.page, &early].map(|page| without_secrets(page, &waiting, user))
     });
     assert_eq!(seen[0], seen[1]);
     assert_eq!(seen[0], seen[2]);
