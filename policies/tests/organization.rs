@@ -83,7 +83,7 @@ fn a_refusal_of_the_organization_gives_the_policies_reason_and_advice() {
     assert_eq!(
         said,
         [(
-            "Enrolling a device takes a second factor, once you have one.",
+            "Enrolling a device takes your second factor, once you have one; neither mail nor a recovery code stands in for it.",
             Some("sign-in-second-factor")
         )]
     );

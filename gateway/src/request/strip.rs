@@ -96,11 +96,14 @@ fn is_unwanted(name: &str) -> bool {
 /// in a field of its own, which means nothing outside of it (RFC 9113, section 8.2.3).
 fn strip_cookies(head: &mut RequestHeader) {
     let ours = |pair: &[u8]| is_our_cookie(pair.split(|byte| *byte == b'=').next().unwrap_or_default().trim_ascii());
-    let values: Vec<HeaderValue> = head.headers.get_all(header::COOKIE).iter().cloned().collect();
     let has_ours = |value: &HeaderValue| value.as_bytes().split(|byte| *byte == b';').any(ours);
-    if values.len() < 2 && !values.iter().any(has_ours) {
-        return;
+    let mut fields = head.headers.get_all(header::COOKIE).iter();
+    match (fields.next(), fields.next()) {
+        (None, _) => return,
+        (Some(only), None) if !has_ours(only) => return,
+        (Some(_), _) => {}
     }
+    let values: Vec<HeaderValue> = head.headers.get_all(header::COOKIE).iter().cloned().collect();
     head.remove_header(&header::COOKIE);
     let without_ours = |value: &HeaderValue| {
         let pairs = value.as_bytes().split(|byte| *byte == b';');

@@ -17,7 +17,7 @@ use zeroize::Zeroizing;
 use super::prove::{Proved, proved};
 use super::state::State;
 use super::visitor::Visitor;
-use super::{Leading, Step, answer_failure, offers, status, title};
+use super::{Leading, Step, go_on_after, offers, status, title};
 use crate::api_error::ApiError;
 use crate::auth::application_host::see_other;
 use crate::factors::letters::Asker;
@@ -137,27 +137,9 @@ async fn code(mut visitor: Visitor, Form(form): Form<Code>) -> Response {
     let digits = form.code.chars().filter(|one| !one.is_whitespace() && *one != '-');
     let code = visitor.bind(&Zeroizing::new(digits.collect::<String>()));
     let source = visitor.arrived.connection.peer;
-    let outcome = prove_mailed_code(&visitor.world, &username, visitor.browser(), code, source).await;
-    let outcome = match outcome {
-        Ok((user, proof)) => {
-            let by_mail = Proved {
-                user,
-                proof: Some(proof),
-                device: None,
-            };
-            proved(&visitor, state.clone(), by_mail).await
-        }
-        Err(error) => Err(error),
-    };
-    match outcome {
-        Ok(led) => visitor.answer(led.with_cookie(see_other(&led.to))),
-        Err(error) => {
-            let wrong = visitor.shell().texts.email.wrong;
-            answer_failure(&visitor, &error, wrong, |error, wait| {
-                show_code(&visitor, &state, error, wait)
-            })
-        }
-    }
+    let typed = prove_mailed_code(&visitor.world, &username, visitor.browser(), code, source).await;
+    let wrong = visitor.shell().texts.email.wrong;
+    go_on_after(&visitor, &state, typed, wrong, show_code).await
 }
 
 #[derive(Deserialize)]

@@ -23,7 +23,7 @@ use axum::extract::Query;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Form, Router};
-use directory::{SessionCommand, SessionEnd};
+use directory::{FactorProof, SessionCommand, SessionEnd, User};
 use http::StatusCode;
 use serde::Deserialize;
 use zeroize::Zeroizing;
@@ -338,27 +338,9 @@ async fn password(mut visitor: Visitor, Form(form): Form<Password>) -> Response 
         (None, None) => form.username.unwrap_or_default(),
     };
     let source = visitor.arrived.connection.peer;
-    let outcome = prove_password(&visitor.world, &username, form.password, source).await;
-    let outcome = match outcome {
-        Ok((user, proof)) => {
-            let by_password = Proved {
-                user,
-                proof: Some(proof),
-                device: None,
-            };
-            proved(&visitor, state.clone(), by_password).await
-        }
-        Err(error) => Err(error),
-    };
-    match outcome {
-        Ok(led) => visitor.answer(led.with_cookie(see_other(&led.to))),
-        Err(error) => {
-            let wrong = visitor.shell().texts.password.wrong;
-            answer_failure(&visitor, &error, wrong, |error, wait| {
-                show_password(&visitor, &state, error, wait)
-            })
-        }
-    }
+    let typed = prove_password(&visitor.world, &username, form.password, source).await;
+    let wrong = visitor.shell().texts.password.wrong;
+    go_on_after(&visitor, &state, typed, wrong, show_password).await
 }
 
 #[derive(Deserialize)]
@@ -381,40 +363,38 @@ async fn code(mut visitor: Visitor, Form(form): Form<Code>) -> Response {
         .chars()
         .filter(|character| !character.is_whitespace())
         .collect();
-    let outcome = match prove_code(&visitor.world, &user, &code, source).await {
-        Ok(proof) => {
-            let by_code = Proved {
+    let typed = prove_code(&visitor.world, &user, &code, source).await;
+    let typed = typed.map(|proof| (user, proof));
+    let wrong = visitor.shell().texts.code.wrong;
+    go_on_after(&visitor, &state, typed, wrong, show_code).await
+}
+
+/// Goes on with what somebody typed, or shows the page again with what is wrong, or how long to wait.
+async fn go_on_after(
+    visitor: &Visitor,
+    state: &State,
+    typed: Result<(Arc<User>, FactorProof), ApiError>,
+    wrong: &str,
+    show: impl FnOnce(&Visitor, &State, Option<&str>, Option<u64>) -> Response,
+) -> Response {
+    let led = match typed {
+        Ok((user, proof)) => {
+            let by_what_was_typed = Proved {
                 user,
                 proof: Some(proof),
                 device: None,
             };
-            proved(&visitor, state.clone(), by_code).await
+            proved(visitor, state.clone(), by_what_was_typed).await
         }
         Err(error) => Err(error),
     };
-    match outcome {
+    match led {
         Ok(led) => visitor.answer(led.with_cookie(see_other(&led.to))),
-        Err(error) => {
-            let wrong = visitor.shell().texts.code.wrong;
-            answer_failure(&visitor, &error, wrong, |error, wait| {
-                show_code(&visitor, &state, error, wait)
-            })
-        }
-    }
-}
-
-fn answer_failure(
-    visitor: &Visitor,
-    error: &ApiError,
-    wrong: &str,
-    show: impl FnOnce(Option<&str>, Option<u64>) -> Response,
-) -> Response {
-    match error {
-        ApiError::NotAuthenticated | ApiError::Refused(_) => show(Some(wrong), None),
-        ApiError::Throttled(wait) => show(None, Some(wait.as_secs().saturating_add(1))),
-        ApiError::Busy => show(None, Some(2)),
-        ApiError::Policy(denied) => offers::nothing_begins(visitor, denied),
-        _ => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
+        Err(ApiError::NotAuthenticated | ApiError::Refused(_)) => show(visitor, state, Some(wrong), None),
+        Err(ApiError::Throttled(wait)) => show(visitor, state, None, Some(wait.as_secs().saturating_add(1))),
+        Err(ApiError::Busy) => show(visitor, state, None, Some(2)),
+        Err(ApiError::Policy(denied)) => offers::nothing_begins(visitor, &denied),
+        Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
     }
 }
 

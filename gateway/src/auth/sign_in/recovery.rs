@@ -9,11 +9,9 @@ use axum::{Form, Router};
 use serde::Deserialize;
 use zeroize::Zeroizing;
 
-use super::prove::{Proved, proved};
 use super::state::State;
 use super::visitor::Visitor;
-use super::{Leading, Step, answer_failure, offers, status, title};
-use crate::auth::application_host::see_other;
+use super::{Leading, Step, go_on_after, offers, status, title};
 use crate::pages::{self, RecoveryPage};
 use crate::sign_in::prove_recovery_code;
 use crate::world::World;
@@ -45,26 +43,10 @@ async fn code(mut visitor: Visitor, Form(form): Form<Code>) -> Response {
         return visitor.expired("/");
     };
     let source = visitor.arrived.connection.peer;
-    let outcome = match prove_recovery_code(&visitor.world, &user, &form.code, source).await {
-        Ok(proof) => {
-            let by_code = Proved {
-                user,
-                proof: Some(proof),
-                device: None,
-            };
-            proved(&visitor, state.clone(), by_code).await
-        }
-        Err(error) => Err(error),
-    };
-    match outcome {
-        Ok(led) => visitor.answer(led.with_cookie(see_other(&led.to))),
-        Err(error) => {
-            let wrong = visitor.shell().texts.recovery.wrong;
-            answer_failure(&visitor, &error, wrong, |error, wait| {
-                show(&visitor, &state, error, wait)
-            })
-        }
-    }
+    let typed = prove_recovery_code(&visitor.world, &user, &form.code, source).await;
+    let typed = typed.map(|proof| (user, proof));
+    let wrong = visitor.shell().texts.recovery.wrong;
+    go_on_after(&visitor, &state, typed, wrong, show).await
 }
 
 fn show(visitor: &Visitor, state: &State, error: Option<&str>, wait: Option<u64>) -> Response {
