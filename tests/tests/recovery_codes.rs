@@ -4,6 +4,7 @@ use std::sync::Barrier;
 
 use latchkey_tests::agent::PASSWORD;
 use latchkey_tests::demo::{Demo, host};
+use latchkey_tests::device::Device;
 use latchkey_tests::shared::Shared;
 use latchkey_tests::visitor::{Page, Visitor};
 
@@ -157,6 +158,63 @@ fn codes_are_given_to_who_has_just_proved_the_strongest() {
     assert!(!factors().contains("recovery_codes"), "{}", factors());
     demo.user("rec.plain", PASSWORD, &[]);
     assert_eq!(new_codes(&demo, "rec.plain").len(), 10, "control");
+}
+
+/// Whoever lost the app takes it away with the password and a recovery code, and is in nobody's way afterwards. A device with
+/// a PIN is stronger: beside it neither does anything. Nor does the password alone: the control of the first.
+#[test]
+fn a_recovery_code_beside_the_password_stands_in_for_a_lost_app_and_for_no_device() {
+    let demo = DEMO.demo();
+    let codes = user_with_codes(&demo, "rec.lost");
+    demo.totp("rec.lost");
+    let removal = demo.url(
+        "auth",
+        &format!("/account/factors/remove?id={}", app_of(&demo, "rec.lost")),
+    );
+    let mut visitor = Visitor::new(&demo);
+    let page = visitor.sign_in_with_password(&removal, "rec.lost", PASSWORD);
+    assert!(
+        page.said().contains("asks for more"),
+        "control, the password alone: {}",
+        page.said()
+    );
+
+    let page = visitor.choose(page, "/sign-in/recovery");
+    let sent = visitor.submit(&page, &[("code", &codes[0])]);
+    let page = visitor.follow(sent);
+    assert_eq!(page.path(), "/account/factors/remove", "{}", page.said());
+    assert_eq!(visitor.submit(&page, &[]).status, 303);
+    assert!(!factors(&demo, "rec.lost").contains("token:software:totp"));
+
+    let codes = user_with_codes(&demo, "rec.strong");
+    let mut stronger = Device::default();
+    let token = stronger.token(&demo, "rec.strong", PASSWORD);
+    stronger.enroll(&demo, &token, "rec.strong-laptop");
+    let mut visitor = Visitor::new(&demo);
+    let page = recovery_page(&mut visitor, "rec.strong");
+    let sent = visitor.submit(&page, &[("code", &codes[0])]);
+    assert_eq!(visitor.follow(sent).host(), host("news"), "control: the code is good");
+    let page = visitor.open(&demo.url("auth", "/account/totp"));
+    assert!(page.said().contains("asks for more"), "{}", page.said());
+    assert_eq!(page.link("/sign-in/recovery"), None, "{}", page.said());
+    let forged = visitor.post_form(
+        &demo.url("auth", "/account/totp"),
+        &[("state", &page.state()), ("offered", "AAAA"), ("code", "123456")],
+    );
+    assert_eq!(forged.status, 403, "{}", forged.said());
+}
+
+fn factors(demo: &Demo, user: &str) -> String {
+    let path = format!("/api/v1/users/{user}/factors");
+    demo.admin("GET", &path, None).text()
+}
+
+/// The id of the user's authenticator app.
+fn app_of(demo: &Demo, user: &str) -> String {
+    let factors: serde_json::Value = serde_json::from_str(&factors(demo, user)).unwrap();
+    let mut factors = factors.as_array().unwrap().iter();
+    let app = factors.find(|one| one["factorType"] == "token:software:totp");
+    app.unwrap()["id"].as_str().unwrap().to_owned()
 }
 
 fn user_with_codes(demo: &Demo, user: &str) -> Vec<String> {

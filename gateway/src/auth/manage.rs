@@ -267,7 +267,8 @@ impl Asked<'_> {
         organization_request(&self.world.facts, self.view, self.arrived, identified)
     }
 
-    /// The strongest that the user could prove with anything of theirs that can be used now.
+    /// The strongest that the user could prove with anything of theirs that can be used now. A recovery code stands in for
+    /// what was lost and asks for nothing by being there: whoever made some need not use one up to change their password.
     fn strongest(&self, user: &User) -> Strength {
         let now = self.view.now;
         let nothing = Standing {
@@ -280,6 +281,7 @@ impl Asked<'_> {
         let remedies = remedies(self.world, self.view, &nothing);
         let proved = remedies
             .iter()
+            .filter(|remedy| !remedy.adds.contains(&Proves::Recovery))
             .filter_map(|remedy| Strength::fresh(&remedy.session, &remedy.ages, now));
         let by_devices = strongest_of_devices(self.world, self.view, user);
         proved.chain(by_devices).max().unwrap_or(Strength::Reachable)

@@ -9,11 +9,11 @@ use policies::{Ages, FactorMethod, FactorUse, SessionFacts};
 /// What a proof is worth, the least first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Strength {
-    /// Mail, a recovery code, another organisation's word: whoever has these is let in, and changes nothing.
+    /// Mail, another organisation's word, a recovery code by itself: whoever has these is let in, and changes nothing.
     Reachable,
     /// A password.
     Known,
-    /// A code or a push: it can be talked out of somebody.
+    /// A code or a push: it can be talked out of somebody. A recovery code is one beside the password.
     OneTime,
     /// FastPass or a security key, without anybody's being verified.
     PhishingResistant,
@@ -47,7 +47,11 @@ impl Strength {
         ];
         let is_fresh = |at: Timestamp| u64::try_from(age(at, now)).is_ok_and(|age| age <= FRESH.as_secs());
         let fresh = used.into_iter().filter(|(_, at)| at.is_some_and(is_fresh));
-        fresh.filter_map(|(used, _)| used.as_ref().map(Self::of)).max()
+        let fresh: Vec<&FactorUse> = fresh.filter_map(|(used, _)| used.as_ref()).collect();
+        let proved = |method| fresh.iter().any(|used| used.method == method);
+        let recovered = proved(FactorMethod::Recovery) && proved(FactorMethod::Password);
+        let stands_in = recovered.then_some(Self::OneTime);
+        fresh.iter().map(|used| Self::of(used)).chain(stands_in).max()
     }
 }
 
@@ -97,22 +101,7 @@ mod tests {
     #[test]
     fn what_was_proved_a_while_ago_or_in_the_future_does_not_count() {
         let now = Timestamp::from_secs(1_795_000_000);
-        let facts = SessionFacts {
-            id: SessionId::from_random(0),
-            generation: 0,
-            user: UserId::from_random(0),
-            factor_count: 1,
-            origin: None,
-            knowledge: Some(used(FactorMethod::Password)),
-            device: None,
-            webauthn: None,
-            otp: Some(used(FactorMethod::Totp)),
-        };
-        let ages = |knowledge: i64, otp: i64| Ages {
-            knowledge: Some(Timestamp::from_secs(now.secs() - knowledge)),
-            otp: Some(Timestamp::from_secs(now.secs() - otp)),
-            ..Ages::default()
-        };
+        let facts = session(Some(FactorMethod::Password), FactorMethod::Totp);
 
         for (knowledge, otp, strength) in [
             (0, 0, Some(Strength::OneTime)),
@@ -121,7 +110,52 @@ mod tests {
             (601, 601, None),
             (0, -3600, Some(Strength::Known)),
         ] {
-            assert_eq!(Strength::fresh(&facts, &ages(knowledge, otp), now), strength);
+            assert_eq!(Strength::fresh(&facts, &ages(now, knowledge, otp), now), strength);
+        }
+    }
+
+    /// Whoever lost the app can set up another, and nobody comes to a device's strength with a sheet of paper.
+    #[test]
+    fn a_recovery_code_stands_in_for_a_code_beside_the_password_and_not_by_itself() {
+        let now = Timestamp::from_secs(1_795_000_000);
+        let by = |knowledge, otp| session(knowledge, otp);
+        let password = Some(FactorMethod::Password);
+
+        for (facts, (knowledge, otp), strength) in [
+            (by(password, FactorMethod::Recovery), (0, 0), Some(Strength::OneTime)),
+            (
+                by(password, FactorMethod::Recovery),
+                (601, 0),
+                Some(Strength::Reachable),
+            ),
+            (by(password, FactorMethod::Recovery), (0, 601), Some(Strength::Known)),
+            (by(None, FactorMethod::Recovery), (0, 0), Some(Strength::Reachable)),
+            (by(password, FactorMethod::Email), (0, 0), Some(Strength::Known)),
+        ] {
+            assert_eq!(Strength::fresh(&facts, &ages(now, knowledge, otp), now), strength);
+        }
+    }
+
+    fn session(knowledge: Option<FactorMethod>, otp: FactorMethod) -> SessionFacts {
+        SessionFacts {
+            id: SessionId::from_random(0),
+            generation: 0,
+            user: UserId::from_random(0),
+            factor_count: 1,
+            origin: None,
+            knowledge: knowledge.map(used),
+            device: None,
+            webauthn: None,
+            otp: Some(used(otp)),
+        }
+    }
+
+    /// So many seconds ago.
+    fn ages(now: Timestamp, knowledge: i64, otp: i64) -> Ages {
+        Ages {
+            knowledge: Some(Timestamp::from_secs(now.secs() - knowledge)),
+            otp: Some(Timestamp::from_secs(now.secs() - otp)),
+            ..Ages::default()
         }
     }
 
