@@ -61,6 +61,9 @@ const LOOKED: Duration = Duration::from_millis(250);
 
 async fn judge_touched(world: &World, touched: &Touched) {
     let view = world.view();
+    if !view.directory.fastpass().enabled {
+        end_streams(world, world.pushes.lines.all());
+    }
     let of_devices = touched
         .devices
         .iter()

@@ -3,6 +3,7 @@
 use latchkey_tests::agent::PASSWORD;
 use latchkey_tests::demo::{Demo, NOBODY};
 use latchkey_tests::device::{Device, Key};
+use latchkey_tests::push::Stream;
 use latchkey_tests::shared::Shared;
 use serde_json::{Value, json};
 
@@ -360,7 +361,8 @@ fn the_settings_are_asked_of_every_enrolment() {
     assert_eq!(attempt(false).status, 201, "control: declined where it is preferred");
 }
 
-/// E-23: FastPass cannot be disabled while a policy looks at devices; where none does it can, and then no device signs.
+/// E-23: FastPass cannot be disabled while a policy looks at devices; where none does it can, and then no device signs, nor is
+/// one asked by push.
 #[test]
 fn without_fastpass_no_device_signs() {
     let demo = Demo::start();
@@ -382,11 +384,17 @@ fn without_fastpass_no_device_signs() {
         )
         .unwrap();
     }
+    let before = demo.user_with_device("e23b");
+    let stream = Stream::open(&demo, &before).expect("control: it is asked while it may be");
     let disabled = || demo.fastpass(&json!({ "enabled": false })).status == 200;
     assert!(latchkey_tests::process::until(
         std::time::Duration::from_secs(10),
         disabled
     ));
+    assert!(
+        stream.ends_within(std::time::Duration::from_secs(1)),
+        "it is asked nothing more"
+    );
     let mut device = Device::default();
     let token = device.token(&demo, "e23", PASSWORD);
     device.enroll(&demo, &token, "e23-laptop");
