@@ -30,11 +30,10 @@ test:
 	cargo build --workspace --bins --tests --features latchkey-agent/tpm
 	cargo test --workspace --features latchkey-agent/tpm
 
-# Makes pictures of every page, as phones and desktops show it: make screenshots DIR=pictures
+# Makes pictures of every page, as phones and desktops show it, by what the tests were built from: make screenshots DIR=pictures
 screenshots:
 	@scripts/install build tpm browser
-	cargo build -p latchkey -p latchkey-agent $(TPM)
-	cargo build -p latchkey-tests --bin latchkey-screenshots
+	cargo build --workspace --bins --features latchkey-agent/tpm
 	@LATCHKEY_BIN="$(TARGET)/debug/latchkey" LATCHKEY_AGENT_BIN="$(TARGET)/debug/latchkey-agent" \
 		"$(TARGET)/debug/latchkey-screenshots" "$(or $(DIR),$(TARGET)/screenshots)"
 

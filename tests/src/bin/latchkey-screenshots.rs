@@ -25,9 +25,10 @@ struct Look {
 fn main() {
     let Arguments { directory, look } = Arguments::parse();
     std::fs::create_dir_all(&directory).unwrap();
-    let demo = gallery::demo();
     let wanted = |known: &&Look| look.as_deref().is_none_or(|look| look == known.name);
     for look in LOOKS.iter().filter(wanted) {
+        // Each has a demo of its own: wrong codes are among the pages, and those of several looks would add up to a risk.
+        let demo = gallery::demo();
         gallery::visit(&demo, &(look.setup)(), |page, browser| {
             let file = directory.join(format!("{}-{}.png", page.name, look.name));
             browser.screenshot(&file);
