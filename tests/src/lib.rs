@@ -24,6 +24,7 @@ pub mod raw;
 pub mod security_key;
 pub mod shared;
 pub mod site;
+pub mod timing;
 pub mod tls;
 pub mod totp;
 pub mod tpm;

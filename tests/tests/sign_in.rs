@@ -7,6 +7,7 @@ use latchkey_tests::demo::{ALICE, Demo, NOBODY};
 use latchkey_tests::device::Device;
 use latchkey_tests::process::until;
 use latchkey_tests::shared::Shared;
+use latchkey_tests::timing::assert_alike;
 use latchkey_tests::websocket::End;
 use serde_json::{Value, json};
 
@@ -206,10 +207,7 @@ fn nobody_learns_who_exists() {
     }
 
     assert!(bodies.iter().all(|body| *body == bodies[0]), "{bodies:?}");
-    let fastest = |times: &[Duration]| *times.iter().min().unwrap();
-    let all: Vec<Duration> = times.iter().map(|times| fastest(times)).collect();
-    let (least, most) = (*all.iter().min().unwrap(), *all.iter().max().unwrap());
-    assert!(most < least * 2, "{all:?}");
+    assert_alike(&times);
     assert_eq!(
         from(&demo, "127.1.9.9", &device, "known", PASSWORD).status,
         200,
