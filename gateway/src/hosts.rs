@@ -13,6 +13,7 @@ use pingora::proxy::Session;
 use pingora::{Error, ErrorType};
 use tower::ServiceExt;
 
+use crate::pages::Place;
 use crate::request::{Arrived, Asked, Denial, Site, deny, identify_device};
 use crate::world::World;
 use crate::{admin, agents, auth};
@@ -49,9 +50,12 @@ impl Hosts {
         session: &mut Session,
         arrived: &Arc<Arrived>,
     ) -> pingora::Result<()> {
+        let (setup, place) = (world.setup.load_full(), arrived.site.place());
         let asked = Asked {
             request_id: &arrived.id,
-            browser: false,
+            browser: arrived.browser && place != Place::Elsewhere,
+            setup: &setup,
+            place,
             sign_in: None,
             nonce: None,
         };
@@ -99,6 +103,7 @@ impl Hosts {
             .oneshot(request)
             .await
             .unwrap_or_else(|never| match never {});
+        let answer = auth::for_people(answer, &view.setup, arrived, &session.req_header().headers);
         write_answer(session, answer, &arrived.id).await
     }
 }

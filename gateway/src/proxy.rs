@@ -24,6 +24,7 @@ use crate::front::Connection;
 use crate::hosts::Hosts;
 use crate::live::{Registration, Scope};
 use crate::logs::Chain;
+use crate::pages::Place;
 use crate::request::{
     Ambiguity, Arrival, Arrived, Asked, AssertedRequest, Decision, Denial, Fault, Permit, Record, Refused, Site,
     Verdict, View, decide, deny, drop_nominated, fail, is_websocket, prepare, prepare_answer, present,
@@ -217,18 +218,17 @@ impl ProxyHttp for Gateway {
 
     async fn fail_to_proxy(&self, session: &mut Session, error: &Error, context: &mut Context) -> FailToProxy {
         let answer = answer_to(error);
-        let request_id = context
-            .arrived
-            .as_ref()
-            .map(|arrived| arrived.id.clone())
-            .unwrap_or_default();
-        let browser = context.arrived.as_ref().is_some_and(|arrived| arrived.browser);
+        let arrived = context.arrived.as_ref();
+        let request_id = arrived.map(|arrived| arrived.id.clone()).unwrap_or_default();
+        let setup = self.world.setup.load_full();
         if !matches!(answer, FailedAnswer::Nothing) {
             warn!(request = %request_id, %error, "a request failed");
         }
         let asked = Asked {
             request_id: &request_id,
-            browser,
+            browser: arrived.is_some_and(|arrived| arrived.browser),
+            setup: &setup,
+            place: arrived.map_or(Place::Elsewhere, |arrived| arrived.site.place()),
             sign_in: None,
             nonce: None,
         };
@@ -324,6 +324,8 @@ impl Gateway {
         let asked = Asked {
             request_id: &arrived.id,
             browser: arrived.browser,
+            setup: &view.setup,
+            place: arrived.site.place(),
             sign_in: sign_in.as_ref(),
             nonce,
         };
@@ -404,6 +406,8 @@ impl Gateway {
         let asked = Asked {
             request_id: &refused.id,
             browser: refused.browser,
+            setup: &view.setup,
+            place: refused.place,
             sign_in: None,
             nonce: None,
         };

@@ -102,13 +102,14 @@ impl Setup {
             );
         }
         let auth_origin = origin(&config, config.hosts.auth.as_str());
-        let webauthn = Webauthn::new(config.hosts.auth.as_str(), &auth_origin, key_attestation)?;
+        let brand = Brand::new(&config.branding);
+        let webauthn = Webauthn::new(brand.name(), config.hosts.auth.as_str(), &auth_origin, key_attestation)?;
         Ok(Self {
             auth_origin,
             webauthn: Arc::new(webauthn),
             device_origin: config.hosts.device.as_ref().map(|host| origin(&config, host.as_str())),
             trust: Arc::new(trust),
-            brand: Brand::new(&config.branding),
+            brand,
             mail: open_mail(&config)?,
             no_zones: Arc::new([]),
             served,

@@ -1,6 +1,6 @@
 //! Is this request allowed, and if not, why not? The only place that makes a [`Permit`].
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
 
@@ -78,9 +78,14 @@ pub struct Reason {
     pub policy: Option<PolicyId>,
     /// What it says to the person.
     pub message: Arc<str>,
+    /// The same in other languages, as its author wrote it for each.
+    pub translations: Arc<Translations>,
     /// What would help, as a word that pages and programs know.
     pub advice: Option<Arc<str>>,
 }
+
+/// A text in several languages, by their tags (RFC 5646), such as `de`.
+pub type Translations = BTreeMap<Arc<str>, Arc<str>>;
 
 /// What a decision comes to, apart from when it was made and by whom; this is what is remembered.
 pub(crate) type Outcome = Result<Arc<[PolicyId]>, Denied>;
@@ -205,6 +210,13 @@ impl Permit {
     }
 }
 
+impl Reason {
+    /// What it says to a person who reads this language.
+    pub fn said_in(&self, language: &str) -> &str {
+        self.translations.get(language).unwrap_or(&self.message)
+    }
+}
+
 impl Denied {
     /// The refusal of a request that could not be put to the policies.
     pub(crate) fn not_evaluated() -> Self {
@@ -216,6 +228,7 @@ impl Denied {
         let reason = |policy| Reason {
             policy,
             message: Arc::from(FAILED),
+            translations: Arc::default(),
             advice: None,
         };
         let reasons = match policies.as_slice() {
@@ -233,6 +246,7 @@ impl Denied {
         let reason = Reason {
             policy: None,
             message: Arc::from(NOT_PERMITTED),
+            translations: Arc::default(),
             advice: None,
         };
         Self {
@@ -307,6 +321,7 @@ impl PolicySet {
         Reason {
             policy: Some(policy.clone()),
             message: said.unwrap_or_else(|| Arc::from(FORBIDDEN)),
+            translations: known.map(|known| known.translations.clone()).unwrap_or_default(),
             advice: known.and_then(|known| known.advice.clone()),
         }
     }
@@ -322,9 +337,12 @@ impl fmt::Display for Cause {
     }
 }
 
-const FORBIDDEN: &str = "A policy forbids this.";
-const NOT_PERMITTED: &str = "No policy lets you do this.";
-const FAILED: &str = "A policy could not be evaluated. Please tell your administrators.";
+/// What a policy says whose author gave no reason.
+pub const FORBIDDEN: &str = "A policy forbids this.";
+/// What is said where no policy permits.
+pub const NOT_PERMITTED: &str = "No policy lets you do this.";
+/// What is said where a policy could not be evaluated.
+pub const FAILED: &str = "A policy could not be evaluated. Please tell your administrators.";
 
 /// Applications times actions, generously.
 const MOST_SLICES: usize = 10_000;

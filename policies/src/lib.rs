@@ -32,7 +32,7 @@ pub use ages::{Age, Ages};
 pub use assure::Assured;
 pub use caching::CacheLimits;
 pub use check::{Report, SliceReport};
-pub use decide::{Cause, Decider, Denied, Permit, Reason, Versions};
+pub use decide::{Cause, Decider, Denied, FAILED, FORBIDDEN, NOT_PERMITTED, Permit, Reason, Translations, Versions};
 pub use facts::{
     AccessRequest, Action, AppFacts, DeviceFacts, FACTORS_TAG, FactorMethod, FactorUse, HeldFactor, Proof,
     RequestFacts, SessionFacts, UserFacts,

@@ -9,7 +9,7 @@ use cedar_policy::{Policy, Template, ValidationMode, Validator};
 
 use crate::findings::{Finding, LoadErrors, Problem, ordered};
 use crate::schema::SCHEMA;
-use crate::set::{PolicyId, PolicySet, PolicyVersion};
+use crate::set::{PolicyId, PolicySet, PolicyVersion, language_of};
 
 /// The text of a policy file.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -126,7 +126,7 @@ impl Reading {
             return;
         }
         self.places.insert(id.clone(), here);
-        for note in policy.body.notes().filter(|note| !NOTES.contains(note)) {
+        for note in policy.body.notes().filter(|note| !is_read(note)) {
             let problem = Problem::Suspicious(format!("nothing reads the annotation @{note}"));
             self.read
                 .warnings
@@ -223,5 +223,10 @@ fn plain(message: &str) -> &str {
     rest.map_or(message, |(_, said)| said.trim_start_matches([',', ':', ' ']))
 }
 
-/// The annotations that mean something.
+/// Whether an annotation means something.
+fn is_read(annotation: &str) -> bool {
+    NOTES.contains(&annotation) || language_of(annotation).is_some()
+}
+
+/// The annotations that mean something, apart from those for other languages.
 const NOTES: [&str; 4] = ["id", "title", "deny_reason", "advice"];

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use cedar_policy::Policy;
 use sha2::{Digest, Sha256};
 
+use crate::decide::Translations;
 use crate::findings::Finding;
 use crate::load::{PolicyFile, ReadPolicies};
 use crate::reads::Reads;
@@ -39,6 +40,7 @@ pub(crate) struct Known {
     pub(crate) within_slice: Policy,
     pub(crate) title: Option<Arc<str>>,
     pub(crate) deny_reason: Option<Arc<str>>,
+    pub(crate) translations: Arc<Translations>,
     pub(crate) advice: Option<Arc<str>>,
     pub(crate) reads: Reads,
     pub(crate) wishes: Wishes,
@@ -89,9 +91,12 @@ impl PolicySet {
 impl Known {
     fn of(policy: Policy) -> Self {
         let note = |name: &str| policy.annotation(name).filter(|text| !text.is_empty()).map(Arc::from);
+        let notes = policy.annotations().filter(|(_, text)| !text.is_empty());
+        let translations = notes.filter_map(|(name, text)| Some((language_of(name)?.into(), text.into())));
         Self {
             title: note("title"),
             deny_reason: note("deny_reason"),
+            translations: Arc::new(translations.collect()),
             advice: note("advice"),
             reads: Reads::of(&policy),
             wishes: Wishes::of(&policy),
@@ -99,6 +104,13 @@ impl Known {
             policy,
         }
     }
+}
+
+/// The language for which an annotation gives the reason: `de` of `deny_reason_de`.
+pub(crate) fn language_of(annotation: &str) -> Option<&str> {
+    let tag = annotation.strip_prefix("deny_reason_")?;
+    let is_tag = tag.len() == 2 && tag.bytes().all(|byte| byte.is_ascii_lowercase());
+    is_tag.then_some(tag)
 }
 
 impl PolicyId {

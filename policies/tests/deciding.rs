@@ -27,6 +27,20 @@ fn the_order_of_files_and_policies_never_matters() {
     assert_eq!(said, [("A.", Some("try-a")), ("B.", None)]);
 }
 
+#[test]
+fn a_reason_is_said_in_the_languages_that_its_author_wrote_it_in() {
+    let policy = r#"@id("x") @deny_reason("No.") @deny_reason_de("Nein.") forbid (principal, action, resource);"#;
+
+    let denied = decider(&[policy]).decide(&request("{}")).unwrap_err();
+
+    let reason = &denied.reasons[0];
+    assert_eq!(&*reason.message, "No.");
+    assert_eq!(
+        ["de", "en", "fr"].map(|language| reason.said_in(language)),
+        ["Nein.", "No.", "No."]
+    );
+}
+
 /// R-05: A scope that names another kind of principal matches no user. Control: the same scope for users.
 #[test]
 fn a_policy_for_devices_permits_no_user() {

@@ -113,14 +113,17 @@ fn a_policy_that_can_never_apply_is_loaded_with_a_warning() {
 #[test]
 fn an_annotation_that_nothing_reads_is_warned_of() {
     let misspelt = load("@id(\"x\") @deny_reson(\"No.\") forbid (principal, action, resource);").unwrap();
-    let known = load("@id(\"x\") @deny_reason(\"No.\") forbid (principal, action, resource);").unwrap();
+    let known =
+        load("@id(\"x\") @deny_reason(\"No.\") @deny_reason_de(\"Nein.\") forbid (principal, action, resource);");
+    let no_language = load("@id(\"x\") @deny_reason_german(\"Nein.\") forbid (principal, action, resource);").unwrap();
 
     assert!(
         misspelt.warnings()[0]
             .to_string()
             .contains("nothing reads the annotation @deny_reson")
     );
-    assert!(known.warnings().is_empty());
+    assert_eq!(no_language.warnings().len(), 1);
+    assert!(known.unwrap().warnings().is_empty());
 }
 
 #[test]

@@ -11,6 +11,7 @@ mod profile;
 mod requests;
 mod security_keys;
 mod tabs;
+mod words;
 
 use std::path::Path;
 use std::time::Duration;
@@ -32,12 +33,14 @@ pub use self::profile::{Setup, Window};
 pub use self::requests::Sent;
 pub use self::security_keys::VirtualKey;
 pub use self::tabs::Tab;
+pub use self::words::Language;
 use crate::demo::Demo;
 use crate::process::until;
 
 /// A Chromium with a profile of its own; ended when dropped, and what it showed is kept if the test is failing.
 pub struct Browser {
     driver: Driver,
+    language: Language,
     home: TempDir,
     _place: Place,
 }
@@ -79,6 +82,7 @@ impl Browser {
         let driver = Driver::start(home.path(), &capabilities);
         Self {
             driver,
+            language: setup.language(),
             home,
             _place: place,
         }
@@ -149,9 +153,13 @@ impl Browser {
         assert!(right, "the browser stays at {}:\n{}", self.url(), self.text());
     }
 
-    /// Waits until the page shows this.
+    /// Waits until the page shows this, which is told in English, in the language of the browser.
     pub fn wait_for_text(&self, text: &str) {
-        let there = until(PATIENCE, || self.text().contains(text));
+        let said = self.language.all_of(text);
+        let there = until(PATIENCE, || {
+            let shown = self.text();
+            said.iter().any(|text| shown.contains(text))
+        });
         assert!(there, "`{text}` never shows at {}:\n{}", self.url(), self.text());
     }
 

@@ -238,7 +238,7 @@ const PAGES: &[Page] = &[
     page("nothing-helps", Beside::Nothing, |browser, demo| {
         browser.sign_in(demo, "bob");
         browser.goto(&demo.url("payroll", "/"));
-        browser.wait_for_text("You cannot open Payroll");
+        browser.wait_for(".reasons");
     }),
     page("home", Beside::Nothing, |browser, demo| browser.sign_in(demo, "alice")),
     page("home-without-devices", Beside::Nothing, |browser, demo| {
@@ -336,6 +336,9 @@ const PAGES: &[Page] = &[
         Beside::Certificate("lost-laptop"),
         |browser, demo| browser.goto(&demo.url("news", "/")),
     ),
+    page("sign-in-over", Beside::Nothing, |browser, demo| {
+        browser.goto(&demo.url("wiki", "/.latchkey/session?code=none"));
+    }),
     page("not-found", Beside::Nothing, |browser, demo| {
         browser.goto(&demo.url("auth", "/nothing"))
     }),
@@ -348,6 +351,7 @@ const PAGES: &[Page] = &[
 const PIN: &str = r#"
 @id("wiki.pin")
 @deny_reason("The wiki wants your PIN.")
+@deny_reason_de("Das Wiki verlangt Ihre PIN.")
 @advice("sign-in-device-uv")
 forbid (principal is User, action in Action::"access", resource == App::"wiki")
 unless { context has session && context.session has device && context.session.device.userVerifiedInSoftware };

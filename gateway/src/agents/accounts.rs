@@ -20,6 +20,7 @@ use super::finish::protection;
 use super::step::Asked;
 use crate::api_error::ApiError;
 use crate::factors::totp::TotpSecret;
+use crate::pages::ENGLISH;
 use crate::request::{Arrived, AssertedRequest, Denial, Presented, present};
 use crate::sign_in::actor_of;
 use crate::world::World;
@@ -218,5 +219,5 @@ pub(super) fn check(directory: &Snapshot, enrollment: &Enrollment) -> Result<(),
 }
 
 fn refused(denial: &Denial) -> ApiError {
-    ApiError::ProofRefused(denial.detail())
+    ApiError::ProofRefused(denial.detail(&ENGLISH).into_owned())
 }

@@ -11,12 +11,11 @@ use directory::{SecretHash, SessionCommand, SessionEnd};
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use serde::Deserialize;
 
-use super::page;
 use super::renewal;
 use super::transaction::{BadCode, Exchange, Transaction};
 use crate::cookies::{Cookie, CookieSecret};
 use crate::logs::Chain;
-use crate::pages::{Link, Message};
+use crate::pages::{Language, Link, Message, Shell};
 use crate::request::{Arrived, Denial, SignInAt, View};
 use crate::sign_in::{actor_of, nobody};
 use crate::store::SubmitError;
@@ -30,6 +29,7 @@ pub(crate) fn application_router(world: Arc<World>) -> Router {
         .route("/.latchkey/renew", post(renewal::begin))
         .route("/.latchkey/renew/finish", post(renewal::finish))
         .route("/.latchkey/renew.js", get(renewal::script))
+        .merge(super::language::routes("/.latchkey"))
         .fallback(super::not_found)
         .with_state(world)
 }
@@ -109,7 +109,8 @@ async fn exchange(
     Query(Code { code }): Query<Code>,
     headers: HeaderMap,
 ) -> Response {
-    let now = world.clock.now();
+    let (now, setup) = (world.clock.now(), world.setup.load_full());
+    let shell = super::shell(&setup, &arrived, &headers);
     let binding = Cookie::Binding.read(&headers).ok().flatten();
     let has_binding = binding.is_some();
     let code = code.unwrap_or_default();
@@ -124,8 +125,8 @@ async fn exchange(
             return match bad {
                 // Of two tabs that began at once one has lost its cookie: it begins anew with the other's. A browser that
                 // keeps no cookies would go round for ever.
-                BadCode::OtherBrowser { target } if has_binding => begin_anew(&arrived, &target),
-                BadCode::OtherBrowser { .. } | BadCode::Unknown | BadCode::Elsewhere => start_again(&arrived, None),
+                BadCode::OtherBrowser { target } if has_binding => begin_anew(&arrived, shell, &target),
+                BadCode::OtherBrowser { .. } | BadCode::Unknown | BadCode::Elsewhere => start_again(shell, None),
             };
         }
     };
@@ -142,13 +143,19 @@ async fn exchange(
             answer
                 .headers_mut()
                 .append(header::SET_COOKIE, Cookie::Session.set(&secret));
+            if let Some(language) = exchange
+                .language
+                .filter(|chosen| Language::chosen(&headers) != Some(*chosen))
+            {
+                answer.headers_mut().append(header::SET_COOKIE, language.remember());
+            }
             answer
         }
         // Another tab has the session rest on more meanwhile.
         Err(SubmitError::Refused(_)) if is_alive(&world, &exchange) => {
-            begin_anew(&arrived, &exchange.transaction.target)
+            begin_anew(&arrived, shell, &exchange.transaction.target)
         }
-        Err(SubmitError::Refused(_)) => start_again(&arrived, None),
+        Err(SubmitError::Refused(_)) => start_again(shell, None),
         Err(error @ SubmitError::Unavailable(_)) => {
             tracing::error!(error = %Chain(&error), "a session could not be admitted");
             StatusCode::SERVICE_UNAVAILABLE.into_response()
@@ -214,24 +221,24 @@ fn is_alive(world: &World, exchange: &Exchange) -> bool {
 }
 
 /// Says that this way in is over, and goes to what was asked for as if for the first time.
-fn begin_anew(arrived: &Arrived, target: &str) -> Response {
+fn begin_anew(arrived: &Arrived, shell: Shell<'_>, target: &str) -> Response {
     let url = format!("https://{}{target}", arrived.authority);
-    let mut answer = start_again(arrived, Some(&url));
+    let mut answer = start_again(shell, Some(&url));
     if let Ok(refresh) = HeaderValue::from_str(&format!("0; url={url}")) {
         answer.headers_mut().insert(header::REFRESH, refresh);
     }
     answer
 }
 
-fn start_again(arrived: &Arrived, at: Option<&str>) -> Response {
-    let detail = "This way in was used already, is too old, or was begun in another browser. Nothing was changed.";
+fn start_again(shell: Shell<'_>, at: Option<&str>) -> Response {
+    let texts = shell.texts;
     let message = Message {
         link: Some(Link {
             href: at.unwrap_or("/"),
-            text: "Start again",
+            text: texts.expired.start,
         }),
         code: "sign-in-over",
-        ..Message::new("Please sign in again", detail, &arrived.id)
+        ..Message::new(texts.denials.code_over_title, texts.denials.code_over, shell)
     };
-    (StatusCode::BAD_REQUEST, page(&message)).into_response()
+    message.respond(StatusCode::BAD_REQUEST)
 }

@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use directory::{Actor, AuthenticatorId, Command, EnrollmentId, User};
 use http::StatusCode;
 use policies::{Ages, Denied, OrganizationAction, OrganizationRequest, Proves, Refused};
@@ -176,8 +176,7 @@ fn refuse(visitor: &Visitor, page: AccountPage, error: &ApiError) -> Response {
         code: "authenticator-refused",
         ..visitor.message(texts.title, texts.lead)
     };
-    let page = crate::auth::page(&message);
-    visitor.answer((StatusCode::FORBIDDEN, page).into_response())
+    visitor.answer(message.respond(StatusCode::FORBIDDEN))
 }
 
 /// Says that nothing that the user has would do: an administrator can release them.
@@ -197,8 +196,7 @@ pub(super) fn nothing_helps(visitor: &Visitor, denied: &Denied) -> Response {
         code: "authenticator-refused",
         ..visitor.message(texts.title, texts.nothing)
     };
-    let page = crate::auth::page(&message);
-    visitor.answer((StatusCode::FORBIDDEN, page).into_response())
+    visitor.answer(message.respond(StatusCode::FORBIDDEN))
 }
 
 /// Changing an authenticator, as a question.

@@ -3,6 +3,8 @@
 mod account;
 mod application_host;
 mod enroll;
+mod errors;
+mod language;
 pub(crate) mod manage;
 mod renewal;
 mod revocation;
@@ -11,18 +13,19 @@ mod transaction;
 
 use std::sync::Arc;
 
-use askama::Template;
 use axum::extract::State;
-use axum::response::{Html, IntoResponse, Response};
+use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Extension, Json, Router};
-use http::{HeaderMap, header};
+use http::{HeaderMap, Method, StatusCode, header};
 
-use crate::pages::{Language, Link, Message, content_security_policy};
+use crate::pages::{Language, Link, Message, Shell};
 use crate::request::Arrived;
+use crate::setup::Setup;
 use crate::world::World;
 
 pub(crate) use application_host::{application_router, way_to_sign_in};
+pub(crate) use errors::for_people;
 pub(crate) use revocation::{CrlCache, crl_url};
 pub(crate) use sign_in::UnderWay;
 
@@ -36,6 +39,7 @@ pub(crate) fn router(world: Arc<World>) -> Router {
         .route("/.well-known/jwks.json", get(jwks))
         .route("/crl/{file}", get(revocation::crl))
         .merge(crate::agents::routes())
+        .merge(language::routes(""))
         .fallback(not_found)
         .with_state(world)
 }
@@ -54,31 +58,24 @@ async fn not_found(
     headers: HeaderMap,
 ) -> Response {
     let setup = world.setup.load();
-    let texts = Language::asked(&headers, setup.config.language).texts();
-    let said = &texts.refusals;
-    let page = page(&Message {
+    let shell = shell(&setup, &arrived, &headers);
+    let said = &shell.texts.refusals;
+    let page = Message {
         link: Some(Link {
             href: "/",
             text: said.nowhere_link,
         }),
-        texts,
-        name: setup.brand.name(),
-        ..Message::new(said.nowhere_title, said.nowhere_lead, &arrived.id)
-    });
-    (http::StatusCode::NOT_FOUND, page).into_response()
+        ..Message::new(said.nowhere_title, said.nowhere_lead, shell)
+    };
+    page.respond(StatusCode::NOT_FOUND)
 }
 
-/// Sends a page that needs no other file.
-pub(crate) fn page(message: &Message<'_>) -> Response {
-    match message.render() {
-        Ok(html) => (
-            [(header::CONTENT_SECURITY_POLICY, content_security_policy())],
-            Html(html),
-        )
-            .into_response(),
-        Err(error) => {
-            tracing::error!(%error, "a page could not be made");
-            http::StatusCode::INTERNAL_SERVER_ERROR.into_response()
-        }
+/// What a page has, for whoever asks with these headers.
+fn shell<'a>(setup: &'a Setup, arrived: &'a Arrived, headers: &HeaderMap) -> Shell<'a> {
+    Shell {
+        texts: Language::asked(headers, setup.config.language).texts(),
+        place: arrived.site.place(),
+        offers_languages: arrived.method == Method::GET,
+        ..Shell::new(&arrived.id, &setup.brand)
     }
 }

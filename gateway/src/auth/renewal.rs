@@ -13,14 +13,14 @@ use serde::{Deserialize, Serialize};
 
 use crate::agents::{Answer, Confirmation, ForPage, Wanted, challenge_for};
 use crate::cookies::{Cookie, CookieSecret};
-use crate::pages::{self, RenewFrame, Shell};
+use crate::pages::{self, ENGLISH, Language, RenewFrame, Shell};
 use crate::request::{Arrived, Denial, SessionInUse, Shown, Site, identify};
 use crate::sign_in::actor_of;
 use crate::world::World;
 
 /// The script that pages load.
 pub(super) async fn script(headers: HeaderMap) -> Response {
-    super::sign_in::send_asset(pages::asset("renew.js"), &headers)
+    super::language::send_asset(pages::asset("renew.js"), &headers)
 }
 
 #[derive(Serialize)]
@@ -125,6 +125,7 @@ pub(super) async fn frame(
     State(world): State<Arc<World>>,
     Extension(arrived): Extension<Arc<Arrived>>,
     Query(Framed { app }): Query<Framed>,
+    headers: HeaderMap,
 ) -> Response {
     let setup = world.setup.load_full();
     let known = setup.config.applications().iter().find(|known| known.name == app);
@@ -132,7 +133,10 @@ pub(super) async fn frame(
         return StatusCode::NOT_FOUND.into_response();
     };
     let page = RenewFrame {
-        shell: Shell::new(&arrived.id, &setup.brand),
+        shell: Shell {
+            texts: Language::asked(&headers, setup.config.language).texts(),
+            ..Shell::new(&arrived.id, &setup.brand)
+        },
         application: &origin,
         ports: &setup.config.sign_in.loopback_ports,
         probe_timeout_ms: super::sign_in::PROBE_MS,
@@ -156,9 +160,10 @@ fn session_of(world: &World, arrived: &Arrived) -> Result<SessionInUse, Response
     }
 }
 
+/// What scripts of applications are told is in English; they go by its code.
 fn denied(denial: &Denial) -> Response {
     let status = StatusCode::from_u16(denial.status()).unwrap_or(StatusCode::UNAUTHORIZED);
-    super::sign_in::problem(status, denial.code(), denial.title(), &denial.detail())
+    super::sign_in::problem(status, denial.code(), denial.title(&ENGLISH), &denial.detail(&ENGLISH))
 }
 
 fn refused(arrived: &Arrived) -> Response {

@@ -10,6 +10,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use directory::{SecretHash, SessionId, Timestamp};
 use serde::{Deserialize, Serialize};
 
+use crate::pages::Language;
 use crate::request::Arrived;
 use crate::sealed::{BadSeal, Purpose, Seal};
 use crate::setup::Setup;
@@ -39,6 +40,8 @@ pub(crate) struct Exchange {
     pub(crate) session: SessionId,
     /// The generation that the new cookie will stand for.
     pub(crate) generation: u32,
+    /// The language that was chosen on the auth host, if one was.
+    pub(crate) language: Option<Language>,
     ends: Timestamp,
 }
 
@@ -127,6 +130,7 @@ impl Codes {
         transaction: Transaction,
         session: SessionId,
         generation: u32,
+        language: Option<Language>,
         now: Timestamp,
     ) -> String {
         let code = URL_SAFE_NO_PAD.encode(rand::random::<[u8; 32]>());
@@ -134,6 +138,7 @@ impl Codes {
             transaction,
             session,
             generation,
+            language,
             ends: now.plus(GOOD_FOR),
         };
         self.0.keep(session, SecretHash::of(&code), exchange);
@@ -195,7 +200,7 @@ mod tests {
     fn a_code_is_good_once_for_seconds_at_its_host_in_its_browser() {
         let codes = Codes::new();
         let binding = SecretHash::of("binding");
-        let issue = || codes.issue(transaction(), SessionId::from_random(1), 1, NOW);
+        let issue = || codes.issue(transaction(), SessionId::from_random(1), 1, None, NOW);
         let take = |code: &str, host: &str, binding, now| codes.take(code, host, binding, now).map(drop);
         let own = Some(binding);
         let (first, late, elsewhere, stolen) = (issue(), issue(), issue(), issue());

@@ -115,13 +115,18 @@ impl Attestation {
 }
 
 impl Webauthn {
-    /// For the auth host of this name and origin.
+    /// For the auth host of this name and origin; browsers say that `name` asks.
     ///
     /// # Errors
     /// The origin is none.
-    pub(crate) fn new(site: &str, origin: &str, attestation: Option<Attestation>) -> Result<Self, BadOrigin> {
+    pub(crate) fn new(
+        name: &str,
+        site: &str,
+        origin: &str,
+        attestation: Option<Attestation>,
+    ) -> Result<Self, BadOrigin> {
         Ok(Self {
-            core: core(site, origin)?,
+            core: core(name, site, origin)?,
             site: site.to_owned(),
             origin: origin.to_owned(),
             attestation,
@@ -174,7 +179,7 @@ impl Webauthn {
         check_id(&answer.id, &answer.raw_id, &answer.type_)?;
         let seen = Seen::by(&answer.response.client_data_json)?;
         if seen.origin != self.origin {
-            let elsewhere = core(&self.site, &seen.origin).map_err(|BadOrigin| NotTaken::Ambiguous)?;
+            let elsewhere = core(&self.site, &self.site, &seen.origin).map_err(|BadOrigin| NotTaken::Ambiguous)?;
             elsewhere.register_credential(answer, state, None)?;
             return Err(NotTaken::ForeignOrigin(seen.origin));
         }
@@ -234,7 +239,7 @@ impl Webauthn {
         check_id(&answer.id, &answer.raw_id, &answer.type_)?;
         let (seen, key) = (Seen::by(&answer.response.client_data_json)?, credential(key)?);
         if seen.origin != self.origin {
-            let elsewhere = core(&self.site, &seen.origin).map_err(|BadOrigin| NotTaken::Ambiguous)?;
+            let elsewhere = core(&self.site, &self.site, &seen.origin).map_err(|BadOrigin| NotTaken::Ambiguous)?;
             elsewhere.authenticate_single_credential(answer, state, &key)?;
             return Err(NotTaken::ForeignOrigin(seen.origin));
         }
@@ -285,10 +290,10 @@ fn check_id(id: &str, raw_id: &[u8], kind: &str) -> Result<(), NotTaken> {
     }
 }
 
-fn core(site: &str, origin: &str) -> Result<WebauthnCore, BadOrigin> {
+fn core(name: &str, site: &str, origin: &str) -> Result<WebauthnCore, BadOrigin> {
     let origin = Url::parse(origin).map_err(|_| BadOrigin)?;
     Ok(WebauthnCore::new_unsafe_experts_only(
-        "Latchkey",
+        name,
         site,
         vec![origin],
         PATIENCE,

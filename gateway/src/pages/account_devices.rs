@@ -84,12 +84,20 @@ impl AccountDevice<'_> {
 }
 
 impl Page for DevicesPage<'_> {
+    fn shell(&self) -> &Shell<'_> {
+        &self.shell
+    }
+
     fn policy(&self) -> Policy<'_> {
         Policy::default()
     }
 }
 
 impl Page for ConfirmRemoval<'_> {
+    fn shell(&self) -> &Shell<'_> {
+        &self.shell
+    }
+
     fn policy(&self) -> Policy<'_> {
         Policy::default()
     }

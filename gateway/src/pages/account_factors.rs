@@ -129,18 +129,30 @@ impl FactorsPage<'_> {
 }
 
 impl Page for FactorsPage<'_> {
+    fn shell(&self) -> &Shell<'_> {
+        &self.shell
+    }
+
     fn policy(&self) -> Policy<'_> {
         Policy::default()
     }
 }
 
 impl Page for ChangePassword<'_> {
+    fn shell(&self) -> &Shell<'_> {
+        &self.shell
+    }
+
     fn policy(&self) -> Policy<'_> {
         Policy::default()
     }
 }
 
 impl Page for AddTotp<'_> {
+    fn shell(&self) -> &Shell<'_> {
+        &self.shell
+    }
+
     fn policy(&self) -> Policy<'_> {
         Policy::default()
     }

@@ -49,10 +49,10 @@ pub(super) fn hash_of(body: &[u8]) -> String {
     digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// The path of the file of that plain name, on the auth host.
-pub(super) fn path(name: &str) -> String {
+/// The name under which the file of that plain name may be kept for ever.
+pub(super) fn hashed(name: &str) -> &str {
     let stored = STORED.iter().find(|stored| stored.name == name);
-    format!("/assets/{}", stored.map_or(name, |stored| &stored.hashed))
+    stored.map_or(name, |stored| &stored.hashed)
 }
 
 struct Stored {
@@ -107,10 +107,7 @@ mod tests {
 
     #[test]
     fn a_file_is_kept_for_ever_only_under_the_name_that_changes_with_it() {
-        let hashed = path("pages.css");
-        let name = hashed.strip_prefix("/assets/").unwrap();
-
-        let kept = asset(name).unwrap();
+        let kept = asset(hashed("pages.css")).unwrap();
         let plain = asset("pages.css").unwrap();
 
         assert_eq!((kept.body.as_ref(), kept.caching), (STYLE.as_bytes(), FOR_EVER));

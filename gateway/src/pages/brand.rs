@@ -1,17 +1,28 @@
 //! Whose are the pages? A name, and perhaps a logo and colours, as files that pages load.
 
-use std::borrow::Cow;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use sha2::{Digest, Sha256};
 
-use super::assets::{self, Asset};
+use super::assets::{self, Asset, STYLE};
 use crate::config::{Branding, Color, Help, LogoKind};
 
 /// Whose the pages are.
 pub(crate) struct Brand {
     /// The name.
-    name: Cow<'static, str>,
+    name: String,
     logo: Option<BrandFile>,
     style: Option<BrandFile>,
     help: Option<Help>,
+    inline: InlineStyle,
+}
+
+/// A style sheet for pages that carry theirs, and what their policy has to say of it.
+pub(super) struct InlineStyle {
+    /// The style sheet.
+    pub(super) css: String,
+    /// Its SHA-256 as a policy names it: `'sha256-…'`.
+    pub(super) source: String,
 }
 
 /// A file of the brand, under a name that changes with what is in it.
@@ -21,26 +32,21 @@ struct BrandFile {
 }
 
 /// The pages as they are without any branding.
-pub(crate) static UNBRANDED: Brand = Brand {
-    name: Cow::Borrowed("Latchkey"),
-    logo: None,
-    style: None,
-    help: None,
-};
+#[cfg(test)]
+pub(crate) static UNBRANDED: std::sync::LazyLock<Brand> = std::sync::LazyLock::new(|| Brand::new(&Branding::default()));
 
 impl Brand {
     /// Makes the files.
     pub(crate) fn new(branding: &Branding) -> Self {
-        let name = branding.name.clone().map(Cow::Owned);
+        let colors = branding.color.map(style);
         Self {
-            name: name.unwrap_or_else(|| UNBRANDED.name.clone()),
+            name: branding.name.clone().unwrap_or_else(|| PRODUCT.to_owned()),
             logo: branding.logo.as_ref().map(|logo| match logo.kind {
                 LogoKind::Svg => BrandFile::new("svg", "image/svg+xml", logo.bytes.clone()),
                 LogoKind::Png => BrandFile::new("png", "image/png", logo.bytes.clone()),
             }),
-            style: branding
-                .color
-                .map(|color| BrandFile::new("css", "text/css; charset=utf-8", style(color).into_bytes())),
+            inline: InlineStyle::new(colors.as_deref().unwrap_or_default()),
+            style: colors.map(|colors| BrandFile::new("css", "text/css; charset=utf-8", colors.into_bytes())),
             help: branding.help.clone(),
         }
     }
@@ -56,14 +62,19 @@ impl Brand {
         files.find(|file| file.name == name).map(|file| file.asset.clone())
     }
 
-    /// The path of the logo.
-    pub(super) fn logo(&self) -> Option<String> {
-        self.logo.as_ref().map(BrandFile::path)
+    /// The name of the logo's file.
+    pub(super) fn logo(&self) -> Option<&str> {
+        self.logo.as_ref().map(|file| file.name.as_str())
     }
 
-    /// The path of the style sheet that has the colours.
-    pub(super) fn style(&self) -> Option<String> {
-        self.style.as_ref().map(BrandFile::path)
+    /// The name of the style sheet that has the colours.
+    pub(super) fn style(&self) -> Option<&str> {
+        self.style.as_ref().map(|file| file.name.as_str())
+    }
+
+    /// All styles in one, for pages that carry theirs.
+    pub(super) fn inline(&self) -> &InlineStyle {
+        &self.inline
     }
 
     /// Where help is.
@@ -80,9 +91,13 @@ impl BrandFile {
             asset: Asset::kept(content_type, body.into(), &hash),
         }
     }
+}
 
-    fn path(&self) -> String {
-        format!("/assets/{}", self.name)
+impl InlineStyle {
+    fn new(colors: &str) -> Self {
+        let css = format!("{STYLE}{colors}");
+        let source = format!("'sha256-{}'", STANDARD.encode(Sha256::digest(&css)));
+        Self { css, source }
     }
 }
 
@@ -104,6 +119,9 @@ fn readable_in_the_dark(color: Color) -> Color {
         .find(|lighter| lighter.contrast(DARK_CARD) >= CONTRAST_IN_THE_DARK)
         .unwrap_or(Color::WHITE)
 }
+
+/// Whose they are where nobody says anything else.
+const PRODUCT: &str = "Latchkey";
 
 const BLACK: Color = Color([0; 3]);
 
@@ -130,7 +148,7 @@ mod tests {
             assert!(style(color).starts_with(&format!(":root{{--accent:{color};")));
             assert!(style(color).contains(&format!("--accent:{lighter};")));
         }
-        assert!(assets::STYLE.contains(&format!("--card: {DARK_CARD};")));
+        assert!(STYLE.contains(&format!("--card: {DARK_CARD};")));
     }
 
     #[test]
@@ -145,12 +163,11 @@ mod tests {
             ..Branding::default()
         });
 
-        for (path, content_type) in [
+        for (name, content_type) in [
             (brand.logo(), "image/svg+xml"),
             (brand.style(), "text/css; charset=utf-8"),
         ] {
-            let path = path.unwrap();
-            let asset = brand.asset(path.strip_prefix("/assets/").unwrap()).unwrap();
+            let asset = brand.asset(name.unwrap()).unwrap();
             assert_eq!(asset.content_type, content_type);
         }
         for name in ["", "brand.css", "brand.svg", "pages.css", "brand-0000000000000000.css"] {

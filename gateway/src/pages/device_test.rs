@@ -37,6 +37,10 @@ impl DeviceTest<'_> {
 }
 
 impl Page for DeviceTest<'_> {
+    fn shell(&self) -> &Shell<'_> {
+        &self.shell
+    }
+
     fn policy(&self) -> Policy<'_> {
         Policy {
             ports: self.ports,

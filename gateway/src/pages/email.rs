@@ -72,24 +72,40 @@ pub(crate) struct EmailElsewhere<'a> {
 }
 
 impl Page for EmailStart<'_> {
+    fn shell(&self) -> &Shell<'_> {
+        &self.shell
+    }
+
     fn policy(&self) -> Policy<'_> {
         leading_to(self.application)
     }
 }
 
 impl Page for EmailCode<'_> {
+    fn shell(&self) -> &Shell<'_> {
+        &self.shell
+    }
+
     fn policy(&self) -> Policy<'_> {
         leading_to(self.application)
     }
 }
 
 impl Page for EmailLink<'_> {
+    fn shell(&self) -> &Shell<'_> {
+        &self.shell
+    }
+
     fn policy(&self) -> Policy<'_> {
         leading_to(self.application)
     }
 }
 
 impl Page for EmailElsewhere<'_> {
+    fn shell(&self) -> &Shell<'_> {
+        &self.shell
+    }
+
     fn policy(&self) -> Policy<'_> {
         Policy::default()
     }

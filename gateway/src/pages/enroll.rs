@@ -71,6 +71,10 @@ impl EnrollSearch<'_> {
 }
 
 impl Page for EnrollDevice<'_> {
+    fn shell(&self) -> &Shell<'_> {
+        &self.shell
+    }
+
     fn policy(&self) -> Policy<'_> {
         Policy {
             ports: self.search.ports,
@@ -80,6 +84,10 @@ impl Page for EnrollDevice<'_> {
 }
 
 impl Page for EnrollStart<'_> {
+    fn shell(&self) -> &Shell<'_> {
+        &self.shell
+    }
+
     fn policy(&self) -> Policy<'_> {
         Policy::default()
     }

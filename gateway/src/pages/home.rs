@@ -77,12 +77,20 @@ pub(crate) struct SignedOut<'a> {
 }
 
 impl Page for Home<'_> {
+    fn shell(&self) -> &Shell<'_> {
+        &self.shell
+    }
+
     fn policy(&self) -> Policy<'_> {
         Policy::default()
     }
 }
 
 impl Page for SignedOut<'_> {
+    fn shell(&self) -> &Shell<'_> {
+        &self.shell
+    }
+
     fn policy(&self) -> Policy<'_> {
         Policy::default()
     }

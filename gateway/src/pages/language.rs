@@ -41,7 +41,19 @@ impl Language {
 
     /// The one that a request asks for; `usual` where it asks for none that we speak.
     pub(crate) fn asked(headers: &HeaderMap, usual: Self) -> Self {
-        chosen(headers).or_else(|| preferred(headers, usual)).unwrap_or(usual)
+        Self::chosen(headers)
+            .or_else(|| preferred(headers, usual))
+            .unwrap_or(usual)
+    }
+
+    /// What was chosen on a page of this host. A cookie that is there twice or names no language of ours chooses nothing.
+    pub(crate) fn chosen(headers: &HeaderMap) -> Option<Self> {
+        let mut values = cookies::values(headers, COOKIE);
+        let tag = std::str::from_utf8(values.next()?).ok()?;
+        match values.next() {
+            Some(_) => None,
+            None => Self::of(tag),
+        }
     }
 
     /// The field that has the browser remember the choice.
@@ -51,16 +63,6 @@ impl Language {
             self.tag()
         );
         HeaderValue::from_str(&text).unwrap_or_else(|_| HeaderValue::from_static(""))
-    }
-}
-
-/// What was chosen on a page. A cookie that is there twice or names no language of ours chooses nothing.
-fn chosen(headers: &HeaderMap) -> Option<Language> {
-    let mut values = cookies::values(headers, COOKIE);
-    let tag = std::str::from_utf8(values.next()?).ok()?;
-    match values.next() {
-        Some(_) => None,
-        None => Language::of(tag),
     }
 }
 
@@ -131,7 +133,7 @@ fn parse_weight(text: &str) -> Option<u16> {
     }
 }
 
-/// Bound to the auth host by its name; it says nothing of who reads.
+/// Bound to its host by its name; it says nothing of who reads.
 const COOKIE: &str = "__Host-latchkey-language";
 const LIFETIME: u32 = 400 * 24 * 60 * 60;
 const WHOLE: u16 = 1000;

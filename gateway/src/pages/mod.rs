@@ -27,19 +27,21 @@ mod webauthn;
 
 use askama::Template;
 use axum::response::{Html, IntoResponse, Response};
-use http::{StatusCode, header};
+use http::{HeaderName, StatusCode, header};
 
 pub(crate) use account_devices::{AccountDevice, ConfirmRemoval, DevicesPage, Verified};
 pub(crate) use account_factors::{AddTotp, ChangePassword, FactorsPage, KnownFactor, QrCode, SecurityKeyLine};
 pub(crate) use account_sessions::{ActivityLine, ActivityPage, SessionLine, SessionsPage};
 pub(crate) use assets::{Asset, asset};
-pub(crate) use brand::{Brand, UNBRANDED};
+pub(crate) use brand::Brand;
+#[cfg(test)]
+pub(crate) use brand::UNBRANDED;
 pub(crate) use device_test::DeviceTest;
 pub(crate) use email::{EmailCode, EmailElsewhere, EmailLink, EmailStart};
 pub(crate) use enroll::{EnrollDevice, EnrollSearch, EnrollStart};
 pub(crate) use home::{DeviceLine, Home, SignedOut};
 pub(crate) use language::Language;
-pub(crate) use message::{Link, Message, PageReason, content_security_policy};
+pub(crate) use message::{FORMS_KEEP_THEIR_ORIGIN, Link, Message, PageReason};
 pub(crate) use moment::Moment;
 pub(crate) use policy::Policy;
 pub(crate) use push::{PushPage, PushWait};
@@ -54,15 +56,20 @@ pub(crate) use webauthn::{AddKey, KeyPage, KeySearch};
 
 /// A page of the auth host.
 pub(crate) trait Page: Template {
+    /// What every page has.
+    fn shell(&self) -> &Shell<'_>;
+
     /// What a browser may do with it.
     fn policy(&self) -> Policy<'_>;
 }
 
-/// What every page of the auth host has.
+/// What every page has.
 #[derive(Clone, Copy)]
 pub(crate) struct Shell<'a> {
     /// What pages say.
     pub(crate) texts: &'static Texts,
+    /// On whose host it is shown.
+    pub(crate) place: Place,
     /// The request's id.
     pub(crate) request_id: &'a str,
     /// Whose the pages are.
@@ -71,11 +78,34 @@ pub(crate) struct Shell<'a> {
     pub(crate) offers_languages: bool,
 }
 
+/// On whose host a page is shown: what it may load there, and where a language is chosen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Place {
+    /// The auth host.
+    Auth,
+    /// An application's.
+    Application,
+    /// One on which no files are, nor a choice.
+    Elsewhere,
+}
+
+impl Place {
+    /// Where what is ours begins on that host.
+    const fn prefix(self) -> Option<&'static str> {
+        match self {
+            Self::Auth => Some(""),
+            Self::Application => Some("/.latchkey"),
+            Self::Elsewhere => None,
+        }
+    }
+}
+
 impl<'a> Shell<'a> {
-    /// In English, without a choice.
+    /// In English on the auth host, without a choice.
     pub(crate) fn new(request_id: &'a str, brand: &'a Brand) -> Self {
         Self {
             texts: &ENGLISH,
+            place: Place::Auth,
             request_id,
             brand,
             offers_languages: false,
@@ -84,16 +114,51 @@ impl<'a> Shell<'a> {
 
     /// The languages that can be chosen, but for the page's own.
     fn other_languages(&self) -> impl Iterator<Item = &'static CommonTexts> + use<> {
-        let (offers, own) = (self.offers_languages, self.texts.common.language);
+        let (offers, own) = (self.offers(), self.texts.common.language);
         let all = Language::ALL.into_iter().map(|language| &language.texts().common);
         all.filter(move |common| offers && common.language != own)
     }
 
+    /// Whether it has a form in which another language is chosen.
+    fn offers(&self) -> bool {
+        self.offers_languages && self.place.prefix().is_some()
+    }
+
+    /// Where that form leads.
+    fn choice(&self) -> String {
+        format!("{}/language", self.place.prefix().unwrap_or_default())
+    }
+
     /// The path of a file that the page loads.
     fn asset(&self, name: &str) -> String {
-        assets::path(name)
+        self.path(assets::hashed(name)).unwrap_or_default()
+    }
+
+    /// The path of the logo, where it can be loaded.
+    fn logo(&self) -> Option<String> {
+        self.path(self.brand.logo()?)
+    }
+
+    /// The path of the style sheet that has the colours.
+    fn style(&self) -> Option<String> {
+        self.path(self.brand.style()?)
+    }
+
+    fn path(&self, file: &str) -> Option<String> {
+        Some(format!("{}/assets/{file}", self.place.prefix()?))
+    }
+
+    /// What an answer says of the language it is in, and of what that depends on.
+    pub(crate) fn language_fields(&self) -> [(HeaderName, &'static str); 2] {
+        [
+            (header::CONTENT_LANGUAGE, self.texts.common.language),
+            (header::VARY, LANGUAGE_VARIES_BY),
+        ]
     }
 }
+
+/// What the language of a page depends on: the browser's preference, and a choice that a cookie holds.
+const LANGUAGE_VARIES_BY: &str = "Accept-Language, Cookie";
 
 /// Says why somebody sees a page that they did not ask for, or what was not right.
 #[derive(Clone, Copy)]
@@ -146,10 +211,9 @@ pub(crate) fn respond(status: StatusCode, page: &impl Page) -> Response {
             let headers = [
                 (header::CONTENT_SECURITY_POLICY, page.policy().to_string()),
                 (header::CACHE_CONTROL, "no-store".to_owned()),
-                // Under `no-referrer` the forms of a page would be sent with `Origin: null`.
-                (header::REFERRER_POLICY, "same-origin".to_owned()),
+                (header::REFERRER_POLICY, FORMS_KEEP_THEIR_ORIGIN.to_owned()),
             ];
-            (status, headers, Html(html)).into_response()
+            (status, page.shell().language_fields(), headers, Html(html)).into_response()
         }
         Err(error) => {
             tracing::error!(%error, "a page could not be made");

@@ -52,12 +52,20 @@ pub(crate) struct PushWait<'a> {
 }
 
 impl Page for PushPage<'_> {
+    fn shell(&self) -> &Shell<'_> {
+        &self.shell
+    }
+
     fn policy(&self) -> Policy<'_> {
         leading_to(self.application)
     }
 }
 
 impl Page for PushWait<'_> {
+    fn shell(&self) -> &Shell<'_> {
+        &self.shell
+    }
+
     fn policy(&self) -> Policy<'_> {
         leading_to(self.application)
     }

@@ -29,6 +29,10 @@ pub(crate) struct RecoveryPage<'a> {
 }
 
 impl Page for RecoveryPage<'_> {
+    fn shell(&self) -> &Shell<'_> {
+        &self.shell
+    }
+
     fn policy(&self) -> Policy<'_> {
         leading_to(self.application)
     }
@@ -57,12 +61,20 @@ pub(crate) struct RecoveryCodes<'a> {
 }
 
 impl Page for MakeRecoveryCodes<'_> {
+    fn shell(&self) -> &Shell<'_> {
+        &self.shell
+    }
+
     fn policy(&self) -> Policy<'_> {
         Policy::default()
     }
 }
 
 impl Page for RecoveryCodes<'_> {
+    fn shell(&self) -> &Shell<'_> {
+        &self.shell
+    }
+
     fn policy(&self) -> Policy<'_> {
         Policy::default()
     }

@@ -42,6 +42,10 @@ impl RenewFrame<'_> {
 }
 
 impl Page for RenewFrame<'_> {
+    fn shell(&self) -> &Shell<'_> {
+        &self.shell
+    }
+
     fn policy(&self) -> Policy<'_> {
         Policy {
             ports: self.ports,

@@ -269,7 +269,7 @@ fn signed_in(outside: &str) -> Vec<Sample> {
         reasons: &reasons,
         link: Some(link),
         code: "device-deactivated",
-        ..Message::new(&name, "This device was deactivated.", REQUEST)
+        ..Message::new(&name, "This device was deactivated.", shell())
     };
     vec![
         sample(
@@ -309,7 +309,7 @@ fn signed_in(outside: &str) -> Vec<Sample> {
         Sample {
             name: "message",
             html: message.render().unwrap(),
-            policy: content_security_policy().to_owned(),
+            policy: message.policy(),
         },
     ]
 }

@@ -178,6 +178,10 @@ impl DeviceSearch<'_> {
 }
 
 impl Page for Identify<'_> {
+    fn shell(&self) -> &Shell<'_> {
+        &self.shell
+    }
+
     fn policy(&self) -> Policy<'_> {
         Policy {
             ports: self.search.map_or(&[], |search| search.ports),
@@ -187,24 +191,40 @@ impl Page for Identify<'_> {
 }
 
 impl Page for Methods<'_> {
+    fn shell(&self) -> &Shell<'_> {
+        &self.shell
+    }
+
     fn policy(&self) -> Policy<'_> {
         leading_to(self.application)
     }
 }
 
 impl Page for PasswordPage<'_> {
+    fn shell(&self) -> &Shell<'_> {
+        &self.shell
+    }
+
     fn policy(&self) -> Policy<'_> {
         leading_to(self.application)
     }
 }
 
 impl Page for CodePage<'_> {
+    fn shell(&self) -> &Shell<'_> {
+        &self.shell
+    }
+
     fn policy(&self) -> Policy<'_> {
         leading_to(self.application)
     }
 }
 
 impl Page for DevicePage<'_> {
+    fn shell(&self) -> &Shell<'_> {
+        &self.shell
+    }
+
     fn policy(&self) -> Policy<'_> {
         Policy {
             ports: self.search.ports,

@@ -54,6 +54,10 @@ pub(crate) struct Expired<'a> {
 }
 
 impl Page for StepUp<'_> {
+    fn shell(&self) -> &Shell<'_> {
+        &self.shell
+    }
+
     fn policy(&self) -> Policy<'_> {
         Policy {
             application: Some(self.application.origin),
@@ -63,12 +67,20 @@ impl Page for StepUp<'_> {
 }
 
 impl Page for NothingHelps<'_> {
+    fn shell(&self) -> &Shell<'_> {
+        &self.shell
+    }
+
     fn policy(&self) -> Policy<'_> {
         Policy::default()
     }
 }
 
 impl Page for Expired<'_> {
+    fn shell(&self) -> &Shell<'_> {
+        &self.shell
+    }
+
     fn policy(&self) -> Policy<'_> {
         Policy::default()
     }

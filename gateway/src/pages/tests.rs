@@ -216,9 +216,8 @@ fn the_pages_can_be_looked_at() {
     let folder = Path::new(&folder);
     std::fs::create_dir_all(folder.join("assets")).unwrap();
     for name in ASSETS {
-        let path = assets::path(name);
         let body = asset(name).unwrap().body;
-        std::fs::write(folder.join(path.strip_prefix('/').unwrap()), body).unwrap();
+        std::fs::write(folder.join("assets").join(assets::hashed(name)), body).unwrap();
     }
     for sample in samples::all("") {
         let html = sample.html.replace("\"/assets/", "\"assets/");

@@ -4,7 +4,10 @@
 mod english;
 mod german;
 
+use std::borrow::Cow;
+
 use directory::{EventType, Factor};
+use policies::Reason;
 use serde::Serialize;
 use time::Month;
 
@@ -32,7 +35,7 @@ texts! {
     common: CommonTexts {
         language, own_name, request, request_and_code, request_id, opening, username, change, another_account,
         another_way, device_test, sign_in, sign_out, continue_on, signed_in_as, rule, wait_before, wait_after,
-        languages, help,
+        languages, help, browser_on, unknown_browser,
     }
     /// The page that asks for the username.
     identify: IdentifyTexts {
@@ -72,6 +75,7 @@ texts! {
     /// The letter with a code and a link.
     mail: MailTexts {
         subject, lead, link, lifetime_before, lifetime_after, asked, by, from, stranger,
+        unknown_browser,
     }
     /// The pages that have another device asked.
     push: PushTexts {
@@ -108,7 +112,7 @@ texts! {
     account: AccountTexts {
         nav, overview, devices, factors, sessions, activity, renamed, removed, ended, changed, changed_text, added,
         key_added, last, last_text, shut_out, shut_out_text, bad_name, gone, gone_text, back, remove, cancel,
-        remove_title,
+        remove_before, remove_after,
     }
     /// One's own devices.
     devices: DevicesTexts {
@@ -166,6 +170,28 @@ texts! {
         device_deactivated, device_suspended, device_deleted, account_removed, user_inactive, signed_out,
         signed_out_everywhere, replaced, admin, factor_changed, expired, too_many,
     }
+    /// Why a request does not pass, and what helps.
+    denials: DenialTexts {
+        rules, other_ways, ambiguous_title, host, origin, assertion, cookie, method, unsettled_title, unsettled,
+        misdirected_title, misdirected, method_refused_title, method_refused, cross_site_title, cross_site,
+        body_too_large_title, body_too_large, sign_in_title, not_signed_in, session_over, proof_too_old_title,
+        device_deactivated_title, device_deactivated, device_suspended_title, device_suspended,
+        certificate_revoked_title, certificate_revoked, certificate_unknown_title, certificate_unknown,
+        certificate_expired_title, certificate_expired, credentials_disagree_title, credentials_disagree,
+        assertion_refused_title, assertion_refused, device_deleted_title, device_deleted, enrollment_ended_title,
+        enrollment_ended, user_inactive_title, user_inactive, policy_title, forbidden, not_permitted, policy_failed,
+        token_refused_title, token_refused, code_over_title, code_over,
+    }
+    /// Why the address of a request is not taken.
+    targets: TargetTexts {
+        not_origin_form, too_long, fragment, forbidden_byte, malformed_percent, forbidden_encoding, needless_encoding,
+        not_utf8, parameter, empty_segment, dot_segment,
+    }
+    /// What did not work here or at the application.
+    faults: FaultTexts {
+        internal_title, internal, failed, bad_gateway_title, timeout_title, try_again, bad_request_title, bad_body,
+        bad_request, slow_request_title, slow_request, too_many_title, too_many, refused_title, refused,
+    }
     /// The page for what came too late.
     expired: ExpiredTexts {
         title, lead, start,
@@ -178,7 +204,8 @@ texts! {
         beginning_text, activating_title, activating_text, making_keys_title, making_keys_text, finishing_title,
         finishing_text, done_title, done_text, failed_title, failed_text, absent_title, absent_text, other_title,
         other_text, foreign_title, foreign_text, blocked_title, blocked_text, timed_out_title, timed_out_text,
-        lost_title, lost_text, unreachable_title, unreachable_text,
+        lost_title, lost_text, unreachable_title, unreachable_text, not_this_title, not_this_text, too_old_text,
+        fault_text,
     }
     /// The page that says how to add a device.
     enroll_start: EnrollStartTexts {
@@ -290,6 +317,37 @@ impl Texts {
         }
     }
 
+    /// What a browser is called that calls itself so: `Chrome on Linux`; `unknown` where nothing is known of it.
+    fn called<'a>(&self, browser: &'a str, unknown: &'static str) -> Cow<'a, str> {
+        match browser.split_once(BROWSER_ON) {
+            _ if browser == UNKNOWN_BROWSER => unknown.into(),
+            Some((browser, system)) => format!("{browser} {} {system}", self.common.browser_on).into(),
+            None => browser.into(),
+        }
+    }
+
+    /// What a browser is called in a list.
+    pub(crate) fn browser<'a>(&self, browser: &'a str) -> Cow<'a, str> {
+        self.called(browser, self.common.unknown_browser)
+    }
+
+    /// What a browser is called in a letter.
+    pub(crate) fn browser_in_letter<'a>(&self, browser: &'a str) -> Cow<'a, str> {
+        self.called(browser, self.mail.unknown_browser)
+    }
+
+    /// What a reason says in this language: what the gateway says itself is there in each; what a policy's author wrote stands
+    /// as it is, unless they wrote it for this language too.
+    pub(crate) fn reason<'a>(&self, reason: &'a Reason) -> &'a str {
+        let message = reason.said_in(self.common.language);
+        let own = own_messages(&ENGLISH.denials);
+        let found = own
+            .iter()
+            .zip(own_messages(&self.denials))
+            .find(|(own, _)| **own == message);
+        found.map_or(message, |(_, said)| said)
+    }
+
     /// What a month is called.
     pub(crate) const fn month(&self, month: Month) -> &'static str {
         let texts = &self.dates;
@@ -310,6 +368,29 @@ impl Texts {
     }
 }
 
+/// What reasons may say whose author is no policy.
+const fn own_messages(texts: &DenialTexts) -> [&'static str; 11] {
+    [
+        texts.forbidden,
+        texts.not_permitted,
+        texts.policy_failed,
+        texts.device_deactivated,
+        texts.device_suspended,
+        texts.device_deleted,
+        texts.certificate_revoked,
+        texts.certificate_unknown,
+        texts.certificate_expired,
+        texts.enrollment_ended,
+        texts.user_inactive,
+    ]
+}
+
+/// Between the names of a browser and of its system, as sessions remember them.
+pub(crate) const BROWSER_ON: &str = " on ";
+
+/// How sessions remember a browser of which nothing is known.
+pub(crate) const UNKNOWN_BROWSER: &str = "an unknown browser";
+
 #[cfg(test)]
 mod tests {
     use serde_json::Value;
@@ -326,10 +407,11 @@ mod tests {
         for (page, texts) in english.as_object().unwrap() {
             for (name, text) in texts.as_object().unwrap() {
                 let (text, other) = (text.as_str().unwrap(), german[page][name].as_str().unwrap());
-                let is_suffix = page == "dates" && name == "afterDay";
-                assert!(is_suffix || text.is_empty() == other.is_empty(), "{page}.{name}");
-                let is_sentence = text.split(' ').count() > 2;
-                assert!(!is_sentence || text != other, "{page}.{name} is not translated");
+                let key = format!("{page}.{name}");
+                let is_known = |list: &[&str]| list.contains(&key.as_str());
+                assert_eq!(text == other, is_known(&ALIKE), "{key}: `{text}` and `{other}`");
+                assert_eq!(text.is_empty(), is_known(&EMPTY_IN_ENGLISH), "{key} in English");
+                assert_eq!(other.is_empty(), is_known(&EMPTY), "{key} in German");
                 for command in [
                     "latchkey-agent run",
                     "latchkey-agent doctor",
@@ -350,9 +432,75 @@ mod tests {
     }
 
     #[test]
+    fn what_reasons_say_without_an_author_is_said_in_the_language_of_the_page() {
+        for message in [policies::FORBIDDEN, policies::NOT_PERMITTED, policies::FAILED] {
+            let reason = reason(message, &[]);
+            assert_eq!(ENGLISH.reason(&reason), message);
+            assert_ne!(GERMAN.reason(&reason), message);
+        }
+    }
+
+    #[test]
+    fn what_an_author_wrote_stands_unless_they_wrote_it_for_the_language() {
+        let (plain, translated) = (reason("No.", &[]), reason("No.", &[("de", "Nein.")]));
+        assert_eq!((ENGLISH.reason(&plain), GERMAN.reason(&plain)), ("No.", "No."));
+        assert_eq!(
+            (ENGLISH.reason(&translated), GERMAN.reason(&translated)),
+            ("No.", "Nein.")
+        );
+    }
+
+    fn reason(message: &str, translations: &[(&str, &str)]) -> Reason {
+        let translations = translations.iter().map(|(tag, text)| ((*tag).into(), (*text).into()));
+        Reason {
+            policy: None,
+            message: message.into(),
+            translations: std::sync::Arc::new(translations.collect()),
+            advice: None,
+        }
+    }
+
+    #[test]
+    fn a_browser_is_called_as_the_language_has_it() {
+        for (name, german, in_letter) in [
+            ("Chrome on Linux", "Chrome unter Linux", "Chrome unter Linux"),
+            ("curl", "curl", "curl"),
+            (UNKNOWN_BROWSER, "Unbekannter Browser", "einem unbekannten Browser"),
+        ] {
+            assert_eq!(ENGLISH.browser(name), name);
+            assert_eq!(ENGLISH.browser_in_letter(name), name);
+            assert_eq!(GERMAN.browser(name), german);
+            assert_eq!(GERMAN.browser_in_letter(name), in_letter);
+        }
+    }
+
+    #[test]
     fn a_word_of_advice_that_is_not_ours_stands_for_itself() {
         assert_eq!(ENGLISH.help("contact-admin"), "Your administrator can help.");
         assert_eq!(GERMAN.help("contact-admin"), "Ihre Administration kann helfen.");
         assert_eq!(GERMAN.help("call-jim"), "call-jim");
     }
+
+    /// What both languages call the same.
+    const ALIKE: [&str; 15] = [
+        "dates.april",
+        "dates.august",
+        "dates.september",
+        "dates.november",
+        "identify.placeholder",
+        "notices.signedOutText",
+        "methods.totp",
+        "code.label",
+        "webauthn.name",
+        "enroll.name",
+        "device_test.port",
+        "devices.name",
+        "devices.hardware",
+        "devices.firewall",
+        "add_totp.label",
+    ];
+
+    /// Where nothing is said: the title says it all, or a day needs no dot.
+    const EMPTY: [&str; 1] = ["notices.signedOutText"];
+    const EMPTY_IN_ENGLISH: [&str; 2] = ["notices.signedOutText", "dates.afterDay"];
 }

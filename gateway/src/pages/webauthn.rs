@@ -72,12 +72,20 @@ impl KeySearch<'_> {
 }
 
 impl Page for KeyPage<'_> {
+    fn shell(&self) -> &Shell<'_> {
+        &self.shell
+    }
+
     fn policy(&self) -> Policy<'_> {
         leading_to(self.application)
     }
 }
 
 impl Page for AddKey<'_> {
+    fn shell(&self) -> &Shell<'_> {
+        &self.shell
+    }
+
     fn policy(&self) -> Policy<'_> {
         Policy::default()
     }

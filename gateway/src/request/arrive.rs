@@ -12,6 +12,7 @@ use super::denial::{Ambiguity, Denial};
 use super::target;
 use crate::config::{Host, PathOptions, Spelling};
 use crate::front::Connection;
+use crate::pages::Place;
 use crate::sessions::Grip;
 use crate::setup::{Served, Setup};
 
@@ -74,6 +75,15 @@ pub(crate) enum Site {
 }
 
 impl Site {
+    /// On whose host a page is that answers.
+    pub(crate) fn place(&self) -> Place {
+        match self {
+            Self::Auth => Place::Auth,
+            Self::Application(_) => Place::Application,
+            Self::Admin | Self::Device => Place::Elsewhere,
+        }
+    }
+
     /// What the decision log calls it.
     pub(crate) fn name(&self) -> &str {
         match self {
@@ -93,6 +103,8 @@ pub(crate) struct Refused {
     pub(crate) id: String,
     /// Whether a person in a browser waits for a page.
     pub(crate) browser: bool,
+    /// On whose host, as far as it says.
+    pub(crate) place: Place,
 }
 
 /// Everything that a request is read from.
@@ -118,7 +130,22 @@ impl Arrival<'_> {
         let id = format!("{:032x}", self.random);
         match self.try_read(setup, &id, browser) {
             Ok(arrived) => Ok(arrived),
-            Err(denial) => Err(Box::new(Refused { denial, id, browser })),
+            Err(denial) => Err(Box::new(Refused {
+                denial,
+                id,
+                browser,
+                place: self.place(setup),
+            })),
+        }
+    }
+
+    /// On whose host it is, whatever else is wrong with it.
+    fn place(&self, setup: &Setup) -> Place {
+        let answering = host_of(self.head).and_then(|(host, _)| setup.config.host(&host));
+        match answering {
+            Some(Host::Auth) => Place::Auth,
+            Some(Host::Applications(_)) => Place::Application,
+            Some(Host::Admin | Host::Device) | None => Place::Elsewhere,
         }
     }
 

@@ -11,6 +11,7 @@ use super::assess::{Assessed, FactStore, Judged, Question, assess, installed, re
 use super::denial::Denial;
 use super::identify::{Identified, ProvedBy, SessionInUse, Shown, Unidentified, identify};
 use super::record::Signals;
+use crate::pages::ENGLISH;
 use crate::sessions::{Grip, Lasting, continues};
 use crate::setup::{Served, Setup};
 
@@ -262,7 +263,8 @@ fn denial(view: &View, identified: &Identified, assessed: &Assessed, denied: Den
         Some(cause) => {
             let cause = Reason {
                 policy: None,
-                message: cause.detail().into(),
+                message: cause.detail(&ENGLISH).into(),
+                translations: Arc::default(),
                 advice: None,
             };
             let reasons = [cause].into_iter().chain(denied.reasons.iter().cloned()).collect();

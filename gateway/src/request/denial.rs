@@ -1,10 +1,12 @@
 //! Why does a request not pass? Every answer but the upstream's, with its status, its code and what to say.
 
+use std::borrow::Cow;
+
 use directory::SessionEnd;
 use policies::{Cause, Denied};
 
 use super::target::BadTarget;
-use crate::pages::{ENGLISH, Texts};
+use crate::pages::Texts;
 
 /// Why a request does not pass. A denial is an answer, not a fault.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -135,92 +137,96 @@ impl Denial {
     }
 
     /// A few words for a heading.
-    pub(crate) fn title(&self) -> &'static str {
+    pub(crate) const fn title(&self, texts: &Texts) -> &'static str {
+        let said = &texts.denials;
         match self {
-            Self::Ambiguous(_) => "This request cannot be read in one way only",
-            Self::Unsettled => "Try again in a moment",
-            Self::Misdirected => "Not here",
-            Self::MethodRefused => "This method is not passed on",
-            Self::CrossSite => "Another site sent this request",
-            Self::BodyTooLarge => "Too much at once",
-            Self::NotSignedIn | Self::SessionOver => "Please sign in",
-            Self::SessionEnded(end) => title_of_end(&ENGLISH, *end),
-            Self::ProofTooOld(_) => "Your device has to prove itself again",
-            Self::DeviceDeactivated => "This device was shut out",
-            Self::DeviceSuspended => "This device is suspended",
-            Self::CertificateRevoked => "This device's certificate was revoked",
-            Self::CertificateUnknown => "This device's certificate is not known here",
-            Self::CertificateExpired => "This device's certificate has expired",
-            Self::CredentialsDisagree => "Two credentials name two accounts",
-            Self::AssertionRefused => "This device did not prove itself",
-            Self::DeviceDeleted => "This device is not known any more",
-            Self::EnrollmentEnded => "This account is no longer on this device",
-            Self::UserInactive => "This account is not active",
-            Self::Policy(_) => "Not allowed",
-            Self::TokenRefused => "This token does not open this door",
+            Self::Ambiguous(_) => said.ambiguous_title,
+            Self::Unsettled => said.unsettled_title,
+            Self::Misdirected => said.misdirected_title,
+            Self::MethodRefused => said.method_refused_title,
+            Self::CrossSite => said.cross_site_title,
+            Self::BodyTooLarge => said.body_too_large_title,
+            Self::NotSignedIn | Self::SessionOver => said.sign_in_title,
+            Self::SessionEnded(end) => title_of_end(texts, *end),
+            Self::ProofTooOld(_) => said.proof_too_old_title,
+            Self::DeviceDeactivated => said.device_deactivated_title,
+            Self::DeviceSuspended => said.device_suspended_title,
+            Self::CertificateRevoked => said.certificate_revoked_title,
+            Self::CertificateUnknown => said.certificate_unknown_title,
+            Self::CertificateExpired => said.certificate_expired_title,
+            Self::CredentialsDisagree => said.credentials_disagree_title,
+            Self::AssertionRefused => said.assertion_refused_title,
+            Self::DeviceDeleted => said.device_deleted_title,
+            Self::EnrollmentEnded => said.enrollment_ended_title,
+            Self::UserInactive => said.user_inactive_title,
+            Self::Policy(_) => said.policy_title,
+            Self::TokenRefused => said.token_refused_title,
         }
     }
 
     /// One or two sentences: what happened, and what helps.
-    pub(crate) fn detail(&self) -> String {
-        match self {
-            Self::Ambiguous(Ambiguity::Target(bad)) => format!("Refused: {bad}."),
-            Self::Ambiguous(Ambiguity::Host) => "Exactly one Host with a host name is expected.".to_owned(),
-            Self::Ambiguous(Ambiguity::Origin) => "At most one Origin is expected.".to_owned(),
-            Self::Ambiguous(Ambiguity::Assertion) => "At most one Device-Assertion is expected.".to_owned(),
-            Self::Ambiguous(Ambiguity::Cookie) => {
-                "At most one session cookie is expected, as it was set here. It is cleared with this answer.".to_owned()
-            }
-            Self::Ambiguous(Ambiguity::Method) => "A method of upper-case letters is expected.".to_owned(),
-            Self::Unsettled => {
-                "Users, devices or rules changed again and again while this request was judged. Nothing was passed on."
-                    .to_owned()
-            }
-            Self::Misdirected => {
-                "No application of this gateway answers to this name on this connection (TLS server name and Host have \
-                 to agree)."
-                    .to_owned()
-            }
-            Self::MethodRefused => "TRACE is answered by no application here.".to_owned(),
-            Self::CrossSite => "Requests that change something are taken from the application's own pages only.".to_owned(),
-            Self::BodyTooLarge => "The body is larger than this application takes.".to_owned(),
-            Self::NotSignedIn => {
-                "Sign in with a browser, or come with the certificate or an assertion of an enrolled device.".to_owned()
-            }
-            Self::SessionEnded(end) => detail_of_end(&ENGLISH, *end).to_owned(),
-            Self::SessionOver => "The session is too old, or was not used for too long. Sign in again.".to_owned(),
-            Self::ProofTooOld(denied) => messages(denied),
-            Self::DeviceDeactivated => {
-                "An administrator deactivated this device. Nothing it presents counts until it is activated and enrolled \
-                 again; ask your administrator."
-                    .to_owned()
-            }
-            Self::DeviceSuspended => {
-                "An administrator suspended this device. It works again as soon as the suspension is lifted.".to_owned()
-            }
-            Self::CertificateRevoked => "Enrol this device again to get a new certificate.".to_owned(),
-            Self::CertificateUnknown => "The certificate is genuine, but no enrolled device has it. Enrol this device.".to_owned(),
-            Self::CertificateExpired => "Renew the certificate, or enrol this device again.".to_owned(),
-            Self::CredentialsDisagree => {
-                "The certificate and the assertion are of different accounts. Show one of them, or two of one account.".to_owned()
-            }
-            Self::AssertionRefused => {
-                "Expected an assertion by an enrolled key for this method and URL, with a nonce that was not used before. The \
-                 answer carries a fresh one."
-                    .to_owned()
-            }
-            Self::DeviceDeleted => "An administrator deleted this device. Remove the account and add it again.".to_owned(),
-            Self::EnrollmentEnded => "Enrol this device again.".to_owned(),
-            Self::UserInactive => "An administrator suspended or deactivated this account.".to_owned(),
-            Self::Policy(denied) => messages(denied),
-            Self::TokenRefused => "Send a valid token in Authorization: SSWS TOKEN (or Bearer TOKEN).".to_owned(),
-        }
+    pub(crate) fn detail(&self, texts: &Texts) -> Cow<'static, str> {
+        let said = &texts.denials;
+        let detail = match self {
+            Self::Ambiguous(ambiguity) => detail_of_ambiguity(texts, *ambiguity),
+            Self::Unsettled => said.unsettled,
+            Self::Misdirected => said.misdirected,
+            Self::MethodRefused => said.method_refused,
+            Self::CrossSite => said.cross_site,
+            Self::BodyTooLarge => said.body_too_large,
+            Self::NotSignedIn => said.not_signed_in,
+            Self::SessionEnded(end) => detail_of_end(texts, *end),
+            Self::SessionOver => said.session_over,
+            Self::ProofTooOld(denied) | Self::Policy(denied) => return messages(texts, denied).into(),
+            Self::DeviceDeactivated => said.device_deactivated,
+            Self::DeviceSuspended => said.device_suspended,
+            Self::CertificateRevoked => said.certificate_revoked,
+            Self::CertificateUnknown => said.certificate_unknown,
+            Self::CertificateExpired => said.certificate_expired,
+            Self::CredentialsDisagree => said.credentials_disagree,
+            Self::AssertionRefused => said.assertion_refused,
+            Self::DeviceDeleted => said.device_deleted,
+            Self::EnrollmentEnded => said.enrollment_ended,
+            Self::UserInactive => said.user_inactive,
+            Self::TokenRefused => said.token_refused,
+        };
+        detail.into()
     }
 }
 
-fn messages(denied: &Denied) -> String {
-    let messages: Vec<&str> = denied.reasons.iter().map(|reason| &*reason.message).collect();
-    messages.join(" ")
+/// What policies say, in one line.
+pub(crate) fn messages(texts: &Texts, denied: &Denied) -> String {
+    let messages = denied.reasons.iter().map(|reason| texts.reason(reason));
+    messages.collect::<Vec<&str>>().join(" ")
+}
+
+const fn detail_of_ambiguity(texts: &Texts, ambiguity: Ambiguity) -> &'static str {
+    let said = &texts.denials;
+    match ambiguity {
+        Ambiguity::Target(bad) => detail_of_target(texts, bad),
+        Ambiguity::Host => said.host,
+        Ambiguity::Origin => said.origin,
+        Ambiguity::Assertion => said.assertion,
+        Ambiguity::Cookie => said.cookie,
+        Ambiguity::Method => said.method,
+    }
+}
+
+const fn detail_of_target(texts: &Texts, bad: BadTarget) -> &'static str {
+    let said = &texts.targets;
+    match bad {
+        BadTarget::NotOriginForm => said.not_origin_form,
+        BadTarget::TooLong => said.too_long,
+        BadTarget::Fragment => said.fragment,
+        BadTarget::ForbiddenByte => said.forbidden_byte,
+        BadTarget::MalformedPercent => said.malformed_percent,
+        BadTarget::ForbiddenEncoding => said.forbidden_encoding,
+        BadTarget::NeedlessEncoding => said.needless_encoding,
+        BadTarget::NotUtf8 => said.not_utf8,
+        BadTarget::Parameter => said.parameter,
+        BadTarget::EmptySegment => said.empty_segment,
+        BadTarget::DotSegment => said.dot_segment,
+    }
 }
 
 const fn code_of_end(end: SessionEnd) -> &'static str {
@@ -241,7 +247,7 @@ const fn code_of_end(end: SessionEnd) -> &'static str {
 }
 
 /// A few words for a heading.
-pub(crate) fn title_of_end(texts: &'static Texts, end: SessionEnd) -> &'static str {
+pub(crate) const fn title_of_end(texts: &Texts, end: SessionEnd) -> &'static str {
     let texts = &texts.ends;
     match end {
         SessionEnd::DeviceDeactivated => texts.title_shut_out,
@@ -259,7 +265,7 @@ pub(crate) fn title_of_end(texts: &'static Texts, end: SessionEnd) -> &'static s
 }
 
 /// What happened, and what helps.
-pub(crate) fn detail_of_end(texts: &'static Texts, end: SessionEnd) -> &'static str {
+pub(crate) const fn detail_of_end(texts: &Texts, end: SessionEnd) -> &'static str {
     let texts = &texts.ends;
     match end {
         SessionEnd::DeviceDeactivated => texts.device_deactivated,

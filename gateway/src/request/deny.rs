@@ -1,17 +1,20 @@
 //! How is a request answered that does not pass? The one place where denials and faults become answers.
 
+use std::borrow::Cow;
+
 use askama::Template;
 use bytes::Bytes;
 use device_checks::wire::NONCE_FIELD;
-use http::{HeaderValue, Method, header};
-use pingora::http::ResponseHeader;
+use http::{HeaderName, HeaderValue, Method, header};
+use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::proxy::Session;
 use policies::PolicyId;
 use serde::Serialize;
 
 use super::denial::{Ambiguity, Denial};
 use crate::cookies::Cookie;
-use crate::pages::{ENGLISH, Link, Message, PageReason, Texts, content_security_policy};
+use crate::pages::{ENGLISH, FORMS_KEEP_THEIR_ORIGIN, Language, Link, Message, PageReason, Place, Shell, Texts};
+use crate::setup::Setup;
 
 /// Everything an answer needs besides the denial itself.
 pub(crate) struct Asked<'a> {
@@ -19,6 +22,10 @@ pub(crate) struct Asked<'a> {
     pub(crate) request_id: &'a str,
     /// Whether a person in a browser waits for a page.
     pub(crate) browser: bool,
+    /// Whose pages are in which language if nobody says otherwise.
+    pub(crate) setup: &'a Setup,
+    /// On whose host.
+    pub(crate) place: Place,
     /// Where a person can sign in.
     pub(crate) sign_in: Option<&'a SignInAt>,
     /// A fresh nonce for whoever signs the request anew.
@@ -77,16 +84,11 @@ pub(crate) async fn deny(session: &mut Session, denial: &Denial, asked: &Asked<'
     if let Some(sign_in) = asked.sign_in.filter(|sign_in| asked.browser && sign_in.at_once) {
         return redirect(session, &sign_in.url, asked).await;
     }
-    let detail = denial.detail();
-    let answer = Answer {
-        status: denial.status(),
-        code: denial.code(),
-        title: denial.title(),
-        detail: &detail,
-        denial,
+    let answer = match asked.browser {
+        true => denial_page(denial, asked, asked.shell(session.req_header())),
+        false => denial_problem(denial, asked),
     };
-    let body = answer.body(asked);
-    let mut head = head(answer.status, &body, asked)?;
+    let mut head = head(denial.status(), &answer, asked)?;
     if *denial == Denial::MethodRefused {
         head.insert_header(header::ALLOW, "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS")?;
     }
@@ -99,49 +101,73 @@ pub(crate) async fn deny(session: &mut Session, denial: &Denial, asked: &Asked<'
     if let (Denial::AssertionRefused, Some(nonce)) = (denial, &asked.nonce) {
         head.insert_header(NONCE_FIELD, nonce)?;
     }
-    write(session, head, body).await
+    write(session, head, answer.body).await
 }
 
 /// Answers a fault with the request's id, by which the operator finds it in the log.
 pub(crate) async fn fail(session: &mut Session, fault: Fault, asked: &Asked<'_>) -> pingora::Result<()> {
-    let (status, code, title, detail) = match fault {
-        Fault::Internal => (
-            500,
-            "internal-error",
-            "Something went wrong here",
-            "The request was not passed on.",
-        ),
-        Fault::BadGateway => (
-            502,
-            "bad-gateway",
-            "The application does not answer",
-            "Try again in a moment.",
-        ),
-        Fault::Timeout => (
-            504,
-            "gateway-timeout",
-            "The application takes too long",
-            "Try again in a moment.",
-        ),
-        Fault::BadRequest => (
-            400,
-            "bad-request",
-            "This request is broken",
-            "Its body is not what its head announced.",
-        ),
-        Fault::SlowRequest => (408, "request-timeout", "This request took too long", "Send it again."),
+    let answer = match asked.browser {
+        true => {
+            let shell = asked.shell(session.req_header());
+            let (title, detail) = fault.said(shell.texts);
+            page(&Message {
+                code: fault.code(),
+                ..Message::new(title, detail, shell)
+            })
+        }
+        false => {
+            let (title, detail) = fault.said(&ENGLISH);
+            problem(fault.status(), fault.code(), title, detail, Vec::new(), asked)
+        }
     };
-    let problem = problem(status, code, title, detail, Vec::new(), asked);
-    let body = if asked.browser {
-        page(Message {
-            code,
-            ..Message::new(title, detail, asked.request_id)
-        })
-    } else {
-        problem
-    };
-    let head = head(status, &body, asked)?;
-    write(session, head, body).await
+    let head = head(fault.status(), &answer, asked)?;
+    write(session, head, answer.body).await
+}
+
+impl Asked<'_> {
+    /// What a page has that answers: the language is asked for only here.
+    fn shell(&self, head: &RequestHeader) -> Shell<'_> {
+        Shell {
+            texts: Language::asked(&head.headers, self.setup.config.language).texts(),
+            place: self.place,
+            offers_languages: head.method == Method::GET,
+            ..Shell::new(self.request_id, &self.setup.brand)
+        }
+    }
+}
+
+impl Fault {
+    const fn status(self) -> u16 {
+        match self {
+            Self::Internal => 500,
+            Self::BadGateway => 502,
+            Self::Timeout => 504,
+            Self::BadRequest => 400,
+            Self::SlowRequest => 408,
+        }
+    }
+
+    const fn code(self) -> &'static str {
+        match self {
+            Self::Internal => "internal-error",
+            Self::BadGateway => "bad-gateway",
+            Self::Timeout => "gateway-timeout",
+            Self::BadRequest => "bad-request",
+            Self::SlowRequest => "request-timeout",
+        }
+    }
+
+    /// A few words for a heading, and what helps.
+    const fn said(self, texts: &Texts) -> (&'static str, &'static str) {
+        let said = &texts.faults;
+        match self {
+            Self::Internal => (said.internal_title, said.internal),
+            Self::BadGateway => (said.bad_gateway_title, said.try_again),
+            Self::Timeout => (said.timeout_title, said.try_again),
+            Self::BadRequest => (said.bad_request_title, said.bad_body),
+            Self::SlowRequest => (said.slow_request_title, said.slow_request),
+        }
+    }
 }
 
 /// What would do in place of what is missing (RFC 9110, section 11.6.1): a certificate, an assertion, a session.
@@ -161,75 +187,66 @@ fn challenges(denial: &Denial, asked: &Asked<'_>) -> Vec<String> {
     }
 }
 
-struct Answer<'a> {
-    status: u16,
-    code: &'static str,
-    title: &'static str,
-    detail: &'a str,
-    denial: &'a Denial,
+/// What is written, apart from the status.
+struct Answer {
+    body: Bytes,
+    fields: Vec<(HeaderName, Cow<'static, str>)>,
 }
 
-impl Answer<'_> {
-    fn body(&self, asked: &Asked<'_>) -> Bytes {
-        if asked.browser {
-            self.page(asked)
-        } else {
-            self.problem(asked)
-        }
-    }
+fn denial_page(denial: &Denial, asked: &Asked<'_>, shell: Shell<'_>) -> Answer {
+    let said = &shell.texts.denials;
+    let reasons: Vec<PageReason<'_>> = reasons(denial)
+        .iter()
+        .map(|reason| page_reason(shell.texts, reason))
+        .collect();
+    let link = asked.sign_in.filter(|_| offers_sign_in(denial)).map(|sign_in| Link {
+        href: &sign_in.url,
+        text: said.other_ways,
+    });
+    let detail = denial.detail(shell.texts);
+    // The reasons say it all; the detail would say it again.
+    let detail = if reasons.is_empty() { &*detail } else { said.rules };
+    page(&Message {
+        reasons: &reasons,
+        link,
+        code: denial.code(),
+        ..Message::new(denial.title(shell.texts), detail, shell)
+    })
+}
 
-    fn page(&self, asked: &Asked<'_>) -> Bytes {
-        let reasons: Vec<PageReason<'_>> = match self.denial {
-            Denial::Policy(denied) | Denial::ProofTooOld(denied) => denied
-                .reasons
-                .iter()
-                .map(|reason| page_reason(&ENGLISH, reason))
-                .collect(),
-            _ => Vec::new(),
-        };
-        let offers_sign_in = matches!(
-            self.denial,
-            Denial::DeviceDeactivated
-                | Denial::DeviceSuspended
-                | Denial::CertificateRevoked
-                | Denial::CertificateUnknown
-                | Denial::CertificateExpired
-                | Denial::SessionEnded(_)
-                | Denial::SessionOver
-                | Denial::ProofTooOld(_)
-        );
-        let link = asked.sign_in.filter(|_| offers_sign_in).map(|sign_in| Link {
-            href: &sign_in.url,
-            text: "Other ways to sign in",
-        });
-        // The reasons say it all; the detail would say it again.
-        let detail = if reasons.is_empty() {
-            self.detail
-        } else {
-            "The rules for this application stand in the way:"
-        };
-        let message = Message::new(self.title, detail, asked.request_id);
-        page(Message {
-            reasons: &reasons,
-            link,
-            code: self.code,
-            ..message
-        })
-    }
+/// Whether signing in may help although the browser is not sent there.
+const fn offers_sign_in(denial: &Denial) -> bool {
+    matches!(
+        denial,
+        Denial::DeviceDeactivated
+            | Denial::DeviceSuspended
+            | Denial::CertificateRevoked
+            | Denial::CertificateUnknown
+            | Denial::CertificateExpired
+            | Denial::SessionEnded(_)
+            | Denial::SessionOver
+            | Denial::ProofTooOld(_)
+    )
+}
 
-    fn problem(&self, asked: &Asked<'_>) -> Bytes {
-        let reasons = match self.denial {
-            Denial::Policy(denied) | Denial::ProofTooOld(denied) => denied.reasons.iter().map(problem_reason).collect(),
-            _ => Vec::new(),
-        };
-        problem(self.status, self.code, self.title, self.detail, reasons, asked)
+/// Scripts go by the code; what is said beside it is in English.
+fn denial_problem(denial: &Denial, asked: &Asked<'_>) -> Answer {
+    let reasons = reasons(denial).iter().map(problem_reason).collect();
+    let (title, detail) = (denial.title(&ENGLISH), denial.detail(&ENGLISH));
+    problem(denial.status(), denial.code(), title, &detail, reasons, asked)
+}
+
+fn reasons(denial: &Denial) -> &[policies::Reason] {
+    match denial {
+        Denial::Policy(denied) | Denial::ProofTooOld(denied) => &denied.reasons,
+        _ => &[],
     }
 }
 
 /// A reason, for a person.
 pub(crate) fn page_reason<'a>(texts: &Texts, reason: &'a policies::Reason) -> PageReason<'a> {
     PageReason {
-        message: &reason.message,
+        message: texts.reason(reason),
         help: reason.advice.as_deref().map(|advice| texts.help(advice).to_owned()),
         policy: reason.policy.as_ref().map(PolicyId::as_str).unwrap_or_default(),
     }
@@ -250,7 +267,7 @@ fn problem(
     detail: &str,
     reasons: Vec<ProblemReason<'_>>,
     asked: &Asked<'_>,
-) -> Bytes {
+) -> Answer {
     let problem = Problem {
         r#type: format!("urn:latchkey:problem:{code}"),
         title,
@@ -262,26 +279,38 @@ fn problem(
     };
     let mut body = serde_json::to_vec(&problem).unwrap_or_default();
     body.push(b'\n');
-    body.into()
+    Answer {
+        body: body.into(),
+        fields: vec![
+            (header::CONTENT_TYPE, "application/problem+json".into()),
+            (header::CONTENT_SECURITY_POLICY, NOTHING.into()),
+            (header::REFERRER_POLICY, "no-referrer".into()),
+        ],
+    }
 }
 
-fn page(message: Message<'_>) -> Bytes {
-    message.render().unwrap_or_default().into()
+fn page(message: &Message<'_>) -> Answer {
+    let language = message.shell.language_fields();
+    let own = [
+        (header::CONTENT_TYPE, "text/html; charset=utf-8".into()),
+        (header::CONTENT_SECURITY_POLICY, message.policy().into()),
+        (header::REFERRER_POLICY, FORMS_KEEP_THEIR_ORIGIN.into()),
+    ];
+    let language = language.map(|(name, value)| (name, value.into()));
+    Answer {
+        body: message.render().unwrap_or_default().into(),
+        fields: own.into_iter().chain(language).collect(),
+    }
 }
 
-fn head(status: u16, body: &Bytes, asked: &Asked<'_>) -> pingora::Result<ResponseHeader> {
-    let mut head = ResponseHeader::build(status, Some(10))?;
-    let content_type = if asked.browser {
-        "text/html; charset=utf-8"
-    } else {
-        "application/problem+json"
-    };
-    head.insert_header(header::CONTENT_TYPE, content_type)?;
-    head.insert_header(header::CONTENT_LENGTH, body.len())?;
+fn head(status: u16, answer: &Answer, asked: &Asked<'_>) -> pingora::Result<ResponseHeader> {
+    let mut head = ResponseHeader::build(status, Some(12))?;
+    for (name, value) in &answer.fields {
+        head.insert_header(name, value.as_ref())?;
+    }
+    head.insert_header(header::CONTENT_LENGTH, answer.body.len())?;
     head.insert_header(header::CACHE_CONTROL, "no-store")?;
     head.insert_header(header::X_CONTENT_TYPE_OPTIONS, "nosniff")?;
-    head.insert_header(header::CONTENT_SECURITY_POLICY, content_security_policy())?;
-    head.insert_header(header::REFERRER_POLICY, "no-referrer")?;
     head.insert_header("x-request-id", asked.request_id)?;
     for cookie in asked.sign_in.iter().flat_map(|sign_in| &sign_in.cookies) {
         head.append_header(header::SET_COOKIE, cookie.clone())?;
@@ -290,13 +319,18 @@ fn head(status: u16, body: &Bytes, asked: &Asked<'_>) -> pingora::Result<Respons
 }
 
 async fn redirect(session: &mut Session, to: &str, asked: &Asked<'_>) -> pingora::Result<()> {
-    let body = Bytes::new();
-    let mut head = head(302, &body, asked)?;
-    head.remove_header(&header::CONTENT_TYPE);
+    let answer = Answer {
+        body: Bytes::new(),
+        fields: vec![
+            (header::CONTENT_SECURITY_POLICY, NOTHING.into()),
+            (header::REFERRER_POLICY, "no-referrer".into()),
+        ],
+    };
+    let mut head = head(302, &answer, asked)?;
     if let Ok(location) = HeaderValue::from_str(to) {
         head.insert_header(header::LOCATION, location)?;
     }
-    write(session, head, body).await
+    write(session, head, answer.body).await
 }
 
 async fn write(session: &mut Session, head: ResponseHeader, body: Bytes) -> pingora::Result<()> {
@@ -323,6 +357,9 @@ async fn discard(session: &mut Session) -> pingora::Result<()> {
     }
     Ok(())
 }
+
+/// What a browser may do with what is no page.
+const NOTHING: &str = "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
 /// Where a script on the application's page renews the device's proof.
 pub(crate) const RENEW: &str = "/.latchkey/renew";

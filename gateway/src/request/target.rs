@@ -3,29 +3,29 @@
 use crate::config::{PathOptions, Spelling};
 
 /// Says why a request target is refused.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum BadTarget {
-    #[error("the request target has to begin with a slash")]
+    /// The request target does not begin with a slash.
     NotOriginForm,
-    #[error("the request target is longer than {LONGEST} bytes")]
+    /// The request target is longer than is taken.
     TooLong,
-    #[error("the request target has a fragment")]
+    /// The request target has a fragment.
     Fragment,
-    #[error("the request target has a control character, a space or a backslash")]
+    /// The request target has a control character, a space or a backslash.
     ForbiddenByte,
-    #[error("the path has a percent sign that two hexadecimal digits do not follow")]
+    /// The path has a percent sign that two hexadecimal digits do not follow.
     MalformedPercent,
-    #[error("the path encodes a control character, a slash or a backslash")]
+    /// The path encodes a control character, a slash or a backslash.
     ForbiddenEncoding,
-    #[error("the path encodes a character that needs no encoding")]
+    /// The path encodes a character that needs no encoding.
     NeedlessEncoding,
-    #[error("the path is not UTF-8")]
+    /// The path is not UTF-8.
     NotUtf8,
-    #[error("the path has a semicolon")]
+    /// The path has a semicolon.
     Parameter,
-    #[error("the path has an empty segment")]
+    /// The path has an empty segment.
     EmptySegment,
-    #[error("the path has a segment that is, or ends in, a dot or an encoded space")]
+    /// The path has a segment that is, or ends in, a dot or an encoded space.
     DotSegment,
 }
 

@@ -1,4 +1,4 @@
-//! What does every page look like, on a phone, on a desktop and in the dark? `make screenshots` writes it down.
+//! What does every page look like, on a phone, on a desktop, in the dark and in German? `make screenshots` writes it down.
 
 use std::path::PathBuf;
 
@@ -11,7 +11,7 @@ use latchkey_tests::gallery;
 struct Arguments {
     /// Where the pictures go.
     directory: PathBuf,
-    /// Only in this look: phone, desktop, phone-dark or desktop-dark.
+    /// Only in this look: phone, desktop, phone-dark, desktop-dark, phone-german or desktop-german.
     #[arg(long)]
     look: Option<String>,
 }
@@ -53,5 +53,13 @@ const LOOKS: &[Look] = &[
     Look {
         name: "desktop-dark",
         setup: || Setup::default().dark(),
+    },
+    Look {
+        name: "phone-german",
+        setup: || Setup::default().phone().german(),
+    },
+    Look {
+        name: "desktop-german",
+        setup: || Setup::default().german(),
     },
 ];

@@ -24,11 +24,13 @@ impl Browser {
         self.click("form button");
     }
 
-    /// Chooses one of the ways that are offered, such as `Password`.
+    /// Chooses one of the ways that are offered, such as `Password`, whatever it is called in the language of the browser.
     pub fn choose(&self, way: &str) {
         self.wait_for(".offers");
+        let called = self.language.all_of(way);
+        let is_meant = |text: String| called.iter().any(|way| text.starts_with(way));
         let offers = self.find_all(".offer");
-        let offer = offers.into_iter().find(|offer| offer.text().starts_with(way));
+        let offer = offers.into_iter().find(|offer| is_meant(offer.text()));
         offer
             .unwrap_or_else(|| panic!("no `{way}` among: {}", self.text()))
             .click();

@@ -6,7 +6,7 @@ use std::process::Command;
 
 use serde_json::{Value, json};
 
-use super::Browser;
+use super::{Browser, Language};
 use crate::demo::Demo;
 use crate::openssl::openssl;
 use crate::tls::Identity;
@@ -17,6 +17,7 @@ use crate::tls::Identity;
 pub struct Setup {
     window: Window,
     dark: bool,
+    language: Language,
     without_scripts: bool,
     identities: Vec<Identity>,
     roots: Vec<PathBuf>,
@@ -58,6 +59,17 @@ impl Setup {
     pub fn dark(mut self) -> Self {
         self.dark = true;
         self
+    }
+
+    /// Of somebody who reads German.
+    pub fn german(mut self) -> Self {
+        self.language = Language::German;
+        self
+    }
+
+    /// In which language pages are asked for.
+    pub(super) fn language(&self) -> Language {
+        self.language
     }
 
     /// Of somebody who lets no page run scripts. The test's own scripts run still.
@@ -125,6 +137,7 @@ impl Setup {
     fn all_arguments(&self, home: &Path) -> Vec<String> {
         let mut all: Vec<String> = ARGUMENTS.iter().map(|argument| (*argument).to_owned()).collect();
         all.push(format!("--user-data-dir={}", home.join("profile").display()));
+        all.push(format!("--accept-lang={}", self.language.tag()));
         if self.dark {
             all.push("--blink-settings=preferredColorScheme=0".to_owned());
         }

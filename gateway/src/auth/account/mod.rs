@@ -11,7 +11,7 @@ mod totp;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use axum::routing::{get, post};
 use http::StatusCode;
 use serde::Deserialize;
@@ -139,6 +139,5 @@ fn nothing_there(visitor: &Visitor, page: AccountPage) -> Response {
         }),
         ..visitor.message(texts.gone, texts.gone_text)
     };
-    let page = super::page(&message);
-    visitor.answer((StatusCode::NOT_FOUND, page).into_response())
+    visitor.answer(message.respond(StatusCode::NOT_FOUND))
 }

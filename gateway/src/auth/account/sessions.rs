@@ -50,7 +50,7 @@ fn line(visitor: &Visitor, session: &Session, seen: Timestamp) -> SessionLine {
     let factors: Vec<String> = factors.collect();
     SessionLine {
         id: session.id.to_string(),
-        browser: session.client.name.clone(),
+        browser: texts.browser(&session.client.name).into_owned(),
         address: session.client.address.to_string(),
         since: Moment(session.created),
         seen: Moment(seen),

@@ -15,6 +15,7 @@ use super::visitor::Visitor;
 use crate::agents::{Answer, Confirmation, ForPage, Wanted, challenge_for};
 use crate::api_error::ApiError;
 use crate::pages::DeviceSearch;
+use crate::request::messages;
 use crate::setup::Setup;
 
 /// How a page of a sign-in looks for a device. A silent search asks nobody anything, whatever is needed in the end.
@@ -71,7 +72,7 @@ pub(super) async fn challenge(mut visitor: Visitor, Json(question): Json<Questio
         user: known.map(|user| user.id),
         demand,
         shown: SignInAsked {
-            application: application(&state),
+            application: application(&visitor, &state),
             browser: visitor.browser_name(),
             address: visitor.arrived.connection.peer.to_canonical().to_string(),
             place: None,
@@ -105,7 +106,7 @@ pub(super) async fn finish(mut visitor: Visitor, Json(finish): Json<Finish>) -> 
     let texts = &visitor.shell().texts.device;
     let page = ForPage {
         bound_to: visitor.browser(),
-        application: &application(&state),
+        application: &application(&visitor, &state),
         renews: false,
     };
     let answer = visitor.world.challenges.take(finish.attempt, page);
@@ -144,9 +145,14 @@ pub(super) async fn finish(mut visitor: Visitor, Json(finish): Json<Finish>) -> 
     match outcome {
         Ok(led) => visitor.answer(led.with_cookie(no_store(Json(json!({ "next": led.to }))))),
         Err(ApiError::Policy(denied)) => {
-            let messages: Vec<&str> = denied.reasons.iter().map(|reason| &*reason.message).collect();
-            let title = visitor.shell().texts.refusals.sign_in_title;
-            problem(StatusCode::FORBIDDEN, "sign-in-refused", title, &messages.join(" "))
+            let texts = visitor.shell().texts;
+            let title = texts.refusals.sign_in_title;
+            problem(
+                StatusCode::FORBIDDEN,
+                "sign-in-refused",
+                title,
+                &messages(texts, &denied),
+            )
         }
         Err(ApiError::Fault) => ApiError::Fault.into_response(),
         Err(_) => problem(
@@ -168,8 +174,9 @@ pub(super) fn is_expected(visitor: &Visitor, state: &State, user: &User) -> bool
 }
 
 /// What the person is told that they open.
-pub(super) fn application(state: &State) -> String {
-    super::title(state).map_or_else(|| "Latchkey".to_owned(), |leading| leading.name)
+pub(super) fn application(visitor: &Visitor, state: &State) -> String {
+    let own = || visitor.view.setup.brand.name().to_owned();
+    super::title(state).map_or_else(own, |leading| leading.name)
 }
 
 pub(super) fn too_old(visitor: &Visitor) -> Response {

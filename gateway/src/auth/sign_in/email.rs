@@ -17,7 +17,7 @@ use zeroize::Zeroizing;
 use super::prove::{Proved, proved};
 use super::state::State;
 use super::visitor::Visitor;
-use super::{Leading, Step, go_on_after, offers, status, title};
+use super::{Leading, Step, device, go_on_after, offers, status, title};
 use crate::api_error::ApiError;
 use crate::auth::application_host::see_other;
 use crate::factors::letters::Asker;
@@ -94,23 +94,19 @@ fn write_to(visitor: &Visitor, state: &State, user: &User, secrets: &Secrets) {
         return;
     }
     let origin = &visitor.view.setup.auth_origin;
+    let texts = visitor.shell().texts;
     world.outbox.put(Letter {
-        texts: visitor.shell().texts,
+        texts,
         user: user.id,
         to,
-        application: leading(visitor, state),
-        browser: visitor.browser_name(),
+        application: device::application(visitor, state),
+        browser: texts.browser_in_letter(&visitor.browser_name()).into_owned(),
         address: visitor.arrived.connection.peer.to_canonical(),
         asked: now,
         ends: now.plus(GOOD_FOR),
         code: secrets.readable(),
         link: Zeroizing::new(format!("{origin}/sign-in/email/link?token={}", *secrets.link)),
     });
-}
-
-fn leading(visitor: &Visitor, state: &State) -> String {
-    let own = || visitor.view.setup.brand.name().to_owned();
-    title(state).map_or_else(own, |leading| leading.name)
 }
 
 async fn code_page(mut visitor: Visitor, Query(Step { state }): Query<Step>) -> Response {

@@ -27,7 +27,7 @@ use super::visitor::Visitor;
 use crate::admin::Secret;
 use crate::api_error::{ApiError, fault};
 use crate::pages::{self, EnrollDevice, EnrollSearch, EnrollStart, Link, Message, PageReason};
-use crate::request::{organization_request, page_reason};
+use crate::request::{messages, organization_request, page_reason};
 use crate::sign_in::actor_of;
 use crate::waiting::Waiting;
 use crate::world::World;
@@ -146,8 +146,7 @@ fn refuse(visitor: &Visitor, state: &State, denied: &Denied) -> Response {
         code: "enrollment-refused",
         ..visitor.message(texts.device_title, texts.device_lead)
     };
-    let page = crate::auth::page(&message);
-    visitor.answer((StatusCode::FORBIDDEN, page).into_response())
+    visitor.answer(message.respond(StatusCode::FORBIDDEN))
 }
 
 #[derive(Deserialize)]
@@ -165,7 +164,7 @@ struct Asked {
 async fn challenge(visitor: Visitor, Json(step): Json<Step>) -> Response {
     match make_challenge(&visitor, &step.state) {
         Ok(challenge) => Json(Asked { challenge }).into_response(),
-        Err(error) => tell(&error),
+        Err(error) => tell(&visitor, &error),
     }
 }
 
@@ -214,7 +213,7 @@ struct Proved {
 async fn token(visitor: Visitor, Json(proved): Json<Proved>) -> Response {
     match make_token(&visitor, &proved).await {
         Ok(token) => Json(json!({ "token": token })).into_response(),
-        Err(error) => tell(&error),
+        Err(error) => tell(&visitor, &error),
     }
 }
 
@@ -296,32 +295,35 @@ fn admitted(visitor: &Visitor, sealed: &str) -> Result<(KeyThumbprint, String, S
     Ok((key, identified.user.login.clone(), session.session.id))
 }
 
-fn tell(error: &ApiError) -> Response {
-    match error {
+/// What the page shows of an error, in its language.
+fn tell(visitor: &Visitor, error: &ApiError) -> Response {
+    let texts = visitor.shell().texts;
+    let said = &texts.enroll;
+    let (status, code, title, text) = match error {
         ApiError::Policy(denied) => {
-            let messages: Vec<&str> = denied.reasons.iter().map(|reason| &*reason.message).collect();
-            let title = "You cannot add a device now";
-            problem(StatusCode::FORBIDDEN, "enrollment-refused", title, &messages.join(" "))
+            let (title, text) = (texts.refusals.device_title, messages(texts, denied));
+            return problem(StatusCode::FORBIDDEN, "enrollment-refused", title, &text);
         }
-        ApiError::ProofRefused(_) => problem(
+        ApiError::ProofRefused(_) => (
             StatusCode::FORBIDDEN,
             "proof-refused",
-            "This is not the device that asked",
-            "Begin again on the device that you want to add: it opens this page by itself.",
+            said.not_this_title,
+            said.not_this_text,
         ),
-        ApiError::InvalidToken | ApiError::NotAuthenticated => problem(
+        ApiError::InvalidToken | ApiError::NotAuthenticated => (
             StatusCode::BAD_REQUEST,
             "sign-in-over",
-            "This page is too old",
-            "Begin again on the device that you want to add.",
+            texts.expired.title,
+            said.too_old_text,
         ),
-        _ => problem(
+        _ => (
             StatusCode::INTERNAL_SERVER_ERROR,
             "internal-error",
-            "Something went wrong here",
-            "The device was not added. Try again in a moment.",
+            texts.faults.internal_title,
+            said.fault_text,
         ),
-    }
+    };
+    problem(status, code, title, text)
 }
 
 /// How long an agent may take to prove itself.

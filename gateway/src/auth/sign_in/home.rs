@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 
-use axum::extract::{Path, Query, State as Ask};
+use axum::Router;
+use axum::extract::Query;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
-use axum::{Form, Router};
 use device_checks::DeviceSignals;
 use directory::{Basis, Device, DeviceState, EnrollmentState, SessionEnd};
-use http::{HeaderMap, HeaderValue, StatusCode, header};
+use http::{StatusCode, header};
 use serde::Deserialize;
 
 use super::device::PROBE_MS;
@@ -17,7 +17,7 @@ use super::visitor::Visitor;
 use super::{end_session, follow};
 use crate::auth::application_host::see_other;
 use crate::cookies::Cookie;
-use crate::pages::{self, Asset, DeviceLine, DeviceTest, Home, Language, Moment, Notice, Severity, SignedOut};
+use crate::pages::{self, DeviceLine, DeviceTest, Home, Moment, Notice, Severity, SignedOut};
 use crate::world::World;
 
 /// The routes.
@@ -28,8 +28,6 @@ pub(super) fn routes() -> Router<Arc<World>> {
         .route("/sign-out-everywhere", post(sign_out_everywhere))
         .route("/signed-out", get(signed_out))
         .route("/device-test", get(device_test))
-        .route("/assets/{name}", get(asset))
-        .route("/language", post(choose_language))
 }
 
 #[derive(Deserialize)]
@@ -157,56 +155,3 @@ async fn device_test(visitor: Visitor) -> Response {
     };
     visitor.answer(pages::respond(StatusCode::OK, &page))
 }
-
-#[derive(Deserialize)]
-struct Choice {
-    language: String,
-}
-
-/// Has the browser remember a language, and goes back to the page that it was chosen on.
-async fn choose_language(visitor: Visitor, headers: HeaderMap, Form(choice): Form<Choice>) -> Response {
-    let Some(language) = Language::of(&choice.language) else {
-        return visitor.answer(StatusCode::BAD_REQUEST.into_response());
-    };
-    let origin = &visitor.view.setup.auth_origin;
-    // Our own pages tell where they are; nobody is sent anywhere else.
-    let page = headers.get(header::REFERER).and_then(|page| page.to_str().ok());
-    let path = page.and_then(|page| page.strip_prefix(origin.as_str()));
-    let path = path.filter(|path| path.starts_with('/')).unwrap_or("/");
-    let mut answer = see_other(&format!("{origin}{path}"));
-    answer.headers_mut().append(header::SET_COOKIE, language.remember());
-    visitor.answer(answer)
-}
-
-/// A file that pages load.
-async fn asset(Ask(world): Ask<Arc<World>>, Path(name): Path<String>, headers: HeaderMap) -> Response {
-    let asset = pages::asset(&name).or_else(|| world.setup.load().brand.asset(&name));
-    send_asset(asset, &headers)
-}
-
-/// Sends a file that pages load, unless the browser has it.
-pub(crate) fn send_asset(asset: Option<Asset>, headers: &HeaderMap) -> Response {
-    let Some(asset) = asset else {
-        return StatusCode::NOT_FOUND.into_response();
-    };
-    let known = headers.get(header::IF_NONE_MATCH).map(|tag| tag.as_bytes());
-    let known = known == Some(asset.etag.as_bytes());
-    let fields = [
-        (header::CACHE_CONTROL, asset.caching.to_owned()),
-        (header::ETAG, asset.etag),
-        (header::CONTENT_TYPE, asset.content_type.to_owned()),
-    ];
-    if known {
-        return (StatusCode::NOT_MODIFIED, fields).into_response();
-    }
-    let is_svg = asset.content_type == "image/svg+xml";
-    let mut answer = (fields, asset.body).into_response();
-    if is_svg {
-        let policy = HeaderValue::from_static(PICTURE);
-        answer.headers_mut().insert(header::CONTENT_SECURITY_POLICY, policy);
-    }
-    answer
-}
-
-/// What an SVG may do that is opened by itself: be looked at, with the styles that are in it.
-const PICTURE: &str = "default-src 'none'; style-src 'unsafe-inline'; sandbox; frame-ancestors 'none'";

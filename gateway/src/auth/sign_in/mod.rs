@@ -38,7 +38,7 @@ use crate::sign_in::{actor_of, prove_code, prove_password};
 use crate::world::World;
 
 pub(super) use device::{PROBE_MS, problem};
-pub(super) use home::{line as device_line, send_asset};
+pub(super) use home::line as device_line;
 use next::Next;
 pub(super) use prove::carry_on;
 use prove::{Proved, proved};

@@ -74,7 +74,13 @@ pub(crate) fn after(visitor: &Visitor, state: &State, grip: &Arc<Grip>) -> Next 
         Ok(_) => {
             let session = grip.session().id;
             let codes = &world.under_way.codes;
-            let code = codes.issue(transaction.clone(), session, grip.generation(), now.now);
+            let code = codes.issue(
+                transaction.clone(),
+                session,
+                grip.generation(),
+                visitor.chosen_language(),
+                now.now,
+            );
             Next::Leave(format!("{}/.latchkey/session?code={code}", transaction.origin()))
         }
         Err(denied) => {

@@ -408,8 +408,7 @@ pub(super) fn nothing_begins(visitor: &Visitor, denied: &Denied) -> Response {
         code: "sign-in-refused",
         ..visitor.message(texts.sign_in_title, texts.sign_in_lead)
     };
-    let page = crate::auth::page(&message);
-    visitor.answer((StatusCode::FORBIDDEN, page).into_response())
+    visitor.answer(message.respond(StatusCode::FORBIDDEN))
 }
 
 /// Goes on for somebody of whom something is proved, although no session began yet.
@@ -460,7 +459,7 @@ pub(super) fn go_on_with(visitor: &Visitor, state: &State, id: PartialId) -> Res
         .map(|reason| page_reason(visitor.shell().texts, reason))
         .collect();
     let leading = title(state).unwrap_or_else(|| Leading {
-        name: "Latchkey".to_owned(),
+        name: view.setup.brand.name().to_owned(),
         origin: view.setup.auth_origin.clone(),
     });
     let application: Application<'_> = leading.page();
@@ -474,5 +473,3 @@ pub(super) fn go_on_with(visitor: &Visitor, state: &State, id: PartialId) -> Res
     };
     visitor.answer(pages::respond(StatusCode::OK, &page))
 }
-
-use axum::response::IntoResponse;

@@ -44,13 +44,13 @@ pub(super) async fn ask(mut visitor: Visitor, Form(Step { state }): Form<Step>) 
     let wish = Wish {
         asking: Asking {
             bound_to: visitor.browser(),
-            application: device::application(&state),
+            application: device::application(&visitor, &state),
             user: user.as_ref().map(|user| user.id),
             with_number: needs_number(&visitor, user.as_ref(), trust),
             demand: offers::demand_of_push(&visitor, &state),
         },
         shown: SignInAsked {
-            application: device::application(&state),
+            application: device::application(&visitor, &state),
             browser: visitor.browser_name(),
             address: peer.to_canonical().to_string(),
             place: (!zones.is_empty()).then(|| zones.join(", ")),
@@ -166,7 +166,7 @@ async fn take_in(
 /// The push that this browser began, for this application.
 fn own(visitor: &Visitor, state: &State, attempt: AttemptId) -> Option<Arc<Push>> {
     let push = visitor.world.pushes.get(attempt)?;
-    let own = push.bound_to == visitor.browser() && push.application == device::application(state);
+    let own = push.bound_to == visitor.browser() && push.application == device::application(visitor, state);
     own.then_some(push)
 }
 

@@ -10,6 +10,7 @@ use http::{HeaderMap, Method, StatusCode, header};
 
 use super::state::State;
 use crate::cookies::{Cookie, CookieSecret};
+use crate::pages::texts::{BROWSER_ON, UNKNOWN_BROWSER};
 use crate::pages::{self, Expired, Language, Message, Shell};
 use crate::request::{Arrived, Denial, Identified, SessionInUse, Shown, View, identify, organization_request};
 use crate::sealed::BadSeal;
@@ -32,6 +33,7 @@ pub(crate) struct Visitor {
     is_new: bool,
     user_agent: String,
     language: Language,
+    chosen: Option<Language>,
 }
 
 /// How somebody stands who comes to the auth host.
@@ -59,6 +61,7 @@ impl FromRequestParts<Arc<World>> for Visitor {
             browser: known.unwrap_or_else(CookieSecret::random),
             user_agent: user_agent(&parts.headers),
             language: Language::asked(&parts.headers, view.setup.config.language),
+            chosen: Language::chosen(&parts.headers),
             world: world.clone(),
             arrived,
             view,
@@ -136,24 +139,23 @@ impl Visitor {
         browser_name(&self.user_agent)
     }
 
+    /// The language that they chose, if they did.
+    pub(crate) fn chosen_language(&self) -> Option<Language> {
+        self.chosen
+    }
+
     /// What every page has.
     pub(crate) fn shell(&self) -> Shell<'_> {
         Shell {
             texts: self.language.texts(),
-            request_id: &self.arrived.id,
-            brand: &self.view.setup.brand,
             offers_languages: self.arrived.method == Method::GET,
+            ..Shell::new(&self.arrived.id, &self.view.setup.brand)
         }
     }
 
     /// A page that says one thing, as what every page has says it.
     pub(crate) fn message<'a>(&'a self, title: &'a str, detail: &'a str) -> Message<'a> {
-        let shell = self.shell();
-        Message {
-            texts: shell.texts,
-            name: shell.brand.name(),
-            ..Message::new(title, detail, shell.request_id)
-        }
+        Message::new(title, detail, self.shell())
     }
 
     /// What a page carried, if it was this browser's and is not over. Where somebody else is about to sign in, whoever is
@@ -234,9 +236,9 @@ fn browser_name(user_agent: &str) -> String {
         ("Linux", "Linux"),
     ]);
     match (browser, system) {
-        (Some(browser), Some(system)) => format!("{browser} on {system}"),
+        (Some(browser), Some(system)) => format!("{browser}{BROWSER_ON}{system}"),
         (Some(one), None) | (None, Some(one)) => one.to_owned(),
-        (None, None) => "an unknown browser".to_owned(),
+        (None, None) => UNKNOWN_BROWSER.to_owned(),
     }
 }
 

@@ -21,6 +21,7 @@ use crate::auth::manage::{AccountPage, MayManage, manage_authenticator, manage_o
 use crate::factors::webauthn::NotTaken;
 use crate::logs::Chain;
 use crate::pages::{self, AddKey, KeySearch};
+use crate::request::messages;
 use crate::store::SubmitError;
 use crate::world::World;
 
@@ -169,16 +170,12 @@ fn may_add(visitor: &mut Visitor, sealed: &str) -> Result<MayManage, Response> {
     if state.is_none_or(|state| state.goal != Goal::Account(PAGE)) {
         return Err(too_old(visitor));
     }
-    let texts = &visitor.shell().texts.webauthn;
+    let texts = visitor.shell().texts;
     manage_authenticator(visitor, PAGE).map_err(|error| match error {
         ApiError::Policy(denied) => {
-            let messages: Vec<&str> = denied.reasons.iter().map(|reason| &*reason.message).collect();
-            problem(
-                StatusCode::FORBIDDEN,
-                "authenticator-refused",
-                texts.not_added_title,
-                &messages.join(" "),
-            )
+            let title = texts.webauthn.not_added_title;
+            let text = messages(texts, &denied);
+            problem(StatusCode::FORBIDDEN, "authenticator-refused", title, &text)
         }
         error => error.into_response(),
     })

@@ -29,6 +29,7 @@ use super::{Leading, Step, title};
 use crate::api_error::{ApiError, fault};
 use crate::factors::throttle::Source;
 use crate::pages::{self, KeyPage, KeySearch};
+use crate::request::messages;
 use crate::world::World;
 
 pub(crate) use ceremonies::Ceremonies;
@@ -153,9 +154,14 @@ async fn finish(mut visitor: Visitor, Json(finish): Json<Finish>) -> Response {
     match outcome {
         Ok(led) => visitor.answer(led.with_cookie(no_store(Json(json!({ "next": led.to }))))),
         Err(ApiError::Policy(denied)) => {
-            let messages: Vec<&str> = denied.reasons.iter().map(|reason| &*reason.message).collect();
-            let title = visitor.shell().texts.refusals.sign_in_title;
-            problem(StatusCode::FORBIDDEN, "sign-in-refused", title, &messages.join(" "))
+            let texts = visitor.shell().texts;
+            let title = texts.refusals.sign_in_title;
+            problem(
+                StatusCode::FORBIDDEN,
+                "sign-in-refused",
+                title,
+                &messages(texts, &denied),
+            )
         }
         Err(error @ (ApiError::Fault | ApiError::Throttled(_) | ApiError::Busy)) => error.into_response(),
         Err(_) => problem(
