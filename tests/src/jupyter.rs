@@ -31,12 +31,22 @@ impl Jupyter {
     /// # Panics
     /// When it never does.
     pub fn start() -> Self {
+        Self::with(&[])
+    }
+
+    /// The same with the extension that renews proofs.
+    pub fn that_renews() -> Self {
+        let extensions = concat!(env!("CARGO_MANIFEST_DIR"), "/../gateway/jupyterlab");
+        Self::with(&[&format!("--LabApp.extra_labextensions_path={extensions}")])
+    }
+
+    fn with(arguments: &[&str]) -> Self {
         let home = tempfile::Builder::new().prefix("latchkey-jupyter-").tempdir().unwrap();
         let port = free_port();
         let program = program();
         assert!(program.exists(), "no {}: run scripts/install test", program.display());
         let mut command = Command::new(program);
-        command.args(BEHIND_A_GATEWAY);
+        command.args(BEHIND_A_GATEWAY).args(arguments);
         command.args(["--no-browser", "--allow-root", "--log-level=DEBUG", "--port-retries=0"]);
         command.arg(format!("--port={port}"));
         // Nothing of whoever runs the tests has a say in it.

@@ -82,6 +82,56 @@ fn a_script_renews_without_losing_its_place() {
     assert_eq!(agent.questions(), Vec::<Value>::new());
 }
 
+/// What a renewal overtakes, and was sent with the cookie that it replaced, is sent again: scripts that have `latchkey.fetch` for
+/// their `fetch` notice nothing. Control: by the browser's own `fetch`, something is refused at some time.
+#[test]
+fn requests_that_a_renewal_overtakes_are_sent_again() {
+    let demo = Demo::with_agents();
+    let agent = Authenticator::start(&demo, "alice-laptop", Says::No);
+    let browser = Browser::start(&demo);
+    browser.goto(&demo.url("payroll", "/"));
+    browser.wait_for_text(APPLICATION);
+    browser.execute(ASK_AND_RENEW, &[]);
+    let statuses = || {
+        browser.execute("askAndRenew(1)", &[]);
+        outcome(&browser)
+    };
+
+    let refused = until(PATIENCE, || statuses().to_string().contains("401"));
+    browser.execute("window.fetch = latchkey.fetch", &[]);
+    let passed: Vec<Value> = std::iter::repeat_with(statuses).take(10).collect();
+
+    assert!(refused, "control");
+    assert!(passed.iter().all(only_passed), "{passed:?}\n{}", agent.output());
+}
+
+/// Two tabs that renew at the same time do so one after the other: both are renewed, and nothing is refused that they ask for
+/// meanwhile.
+#[test]
+fn two_tabs_renew_at_the_same_time() {
+    let demo = Demo::with_agents();
+    let agent = Authenticator::start(&demo, "alice-laptop", Says::No);
+    let browser = Browser::start(&demo);
+    browser.goto(&demo.url("payroll", "/"));
+    browser.wait_for_text(APPLICATION);
+    let first = browser.tab();
+    let second = browser.new_tab();
+    browser.goto(&demo.url("payroll", "/"));
+    browser.wait_for_text(APPLICATION);
+
+    for tab in [&first, &second] {
+        browser.switch_to(tab);
+        browser.execute(ASK_AND_RENEW, &[]);
+        browser.execute("window.fetch = latchkey.fetch; askAndRenew(6)", &[]);
+    }
+    let outcomes = [&first, &second].map(|tab| {
+        browser.switch_to(tab);
+        outcome(&browser)
+    });
+
+    assert!(outcomes.iter().all(only_passed), "{outcomes:?}\n{}", agent.output());
+}
+
 /// A script that asks when no device answers hears that it was not renewed, and what it fetched is the refusal.
 #[test]
 fn a_script_is_told_when_no_device_answers() {
@@ -106,11 +156,48 @@ fn in_a_hurry() -> Demo {
     demo
 }
 
+/// What came of it, once it is over.
+fn outcome(browser: &Browser) -> Value {
+    let outcome = || browser.execute("return window.outcome", &[]);
+    assert!(until(PATIENCE, || !outcome().is_null()), "it never ends");
+    outcome()
+}
+
+fn only_passed(outcome: &Value) -> bool {
+    outcome
+        .as_array()
+        .is_some_and(|outcome| outcome.iter().all(|status| *status == 200))
+}
+
 fn session_at_payroll(browser: &Browser) -> String {
     let cookie = browser.cookie("payroll.localhost", "__Host-latchkey-session");
     cookie.expect("a session at payroll").value
 }
 
 const APPLICATION: &str = "Who the gateway says you are";
+
+/// Asks by GET and POST all the time that so many renewals take. The outcome: the statuses, what arrived without its body, and what
+/// was not renewed.
+const ASK_AND_RENEW: &str = "
+    window.askAndRenew = async (times) => {
+        delete window.outcome;
+        const statuses = [];
+        let goesOn = true;
+        const ask = async (init) => {
+            while (goesOn) {
+                const response = await fetch('/salaries', { headers: { accept: 'application/json' }, ...init });
+                const { body_bytes } = await response.json();
+                const isWhole = !response.ok || body_bytes === (init.body ?? '').length;
+                statuses.push(isWhole ? response.status : `${body_bytes} octets`);
+            }
+        };
+        const asking = [{}, {}, { method: 'POST', body: '{}' }].map(ask);
+        for (let time = 0; time < times; time += 1) {
+            await latchkey.renew().catch((error) => statuses.push(error.code));
+        }
+        goesOn = false;
+        await Promise.all(asking).catch((error) => statuses.push(String(error)));
+        window.outcome = statuses;
+    };";
 
 const PATIENCE: Duration = Duration::from_secs(30);

@@ -2,35 +2,50 @@
 //
 //   await latchkey.renew();                              renews the proof, or rejects with an Error that has a `code`
 //   const response = await latchkey.fetch("/api/…");     fetch that renews once where the gateway asks for it
+//   window.fetch = latchkey.fetch;                       has scripts do so that know nothing of this one
 "use strict";
 
 (() => {
+  const plainFetch = window.fetch.bind(window);
   let renewing;
+  let renewals = 0;
 
   /** Renews the device's proof. Calls at the same time share one renewal. */
   function renew() {
-    renewing ??= renewOnce().finally(() => { renewing = undefined; });
+    renewing ??= alone(renewOnce).finally(() => { renewing = undefined; });
     return renewing;
+  }
+
+  /** Does this while no tab renews: of two renewals that began with the same cookie, one would come to nothing. */
+  function alone(what) {
+    return navigator.locks.request("latchkey-renewal", what);
   }
 
   /** Fetches; where the gateway answers that the proof is too old, renews it and fetches once more. */
   async function fetchRenewing(input, init) {
     const request = new Request(input, init);
-    if (new URL(request.url).origin !== location.origin) return fetch(request);
+    if (new URL(request.url).origin !== location.origin) return plainFetch(request);
     const again = request.clone();
-    const response = await fetch(request);
-    if (!isTooOld(response)) return response;
+    const before = renewals;
+    const response = await plainFetch(request);
+    const error = refusal(response);
+    // A renewal, another tab's too, replaces the cookie: what left with the one before is refused if it comes after that.
+    const mayBeOvertaken = error === "not-signed-in" || error === "session-ended";
+    if (error !== "proof-too-old" && !mayBeOvertaken) return response;
     try {
-      await renew();
+      if (mayBeOvertaken) await alone(() => {});
+      else if (renewals === before) await renew();
     } catch {
       return response;
     }
-    return fetch(again);
+    return plainFetch(again);
   }
 
-  function isTooOld(response) {
+  /** Why the gateway refuses for want of a session or a proof, if it does: an application's own 401 is not meant. */
+  function refusal(response) {
     const challenge = response.headers.get("www-authenticate") ?? "";
-    return response.status === 401 && challenge.includes('error="proof-too-old"');
+    if (response.status !== 401 || !challenge.includes('realm="latchkey"')) return undefined;
+    return /error="([^"]*)"/.exec(challenge)?.[1] ?? "not-signed-in";
   }
 
   async function renewOnce() {
@@ -38,6 +53,7 @@
     const reason = await handOver(frame, challenge);
     if (reason !== undefined) throw failure(reason, "The device did not prove itself.");
     await post("/.latchkey/renew/finish", { attempt });
+    renewals += 1;
   }
 
   /** Has the gateway's frame ask the device. Resolves to the reason why it did not answer, or to nothing. */
@@ -73,7 +89,7 @@
     const controller = new AbortController();
     const timer = setTimeout(() => controller.abort(), CALL_MS);
     try {
-      const response = await fetch(path, {
+      const response = await plainFetch(path, {
         method: "POST",
         mode: "same-origin",
         credentials: "same-origin",
