@@ -48,13 +48,15 @@ pub enum KeyType {
     UserVerification,
 }
 
-/// How the user was authenticated (RFC 8176 has `pin` and `face`; `fpt` is FastPass's possession).
+/// How the user was authenticated (RFC 8176 has `pin` and `face`; `fpt` is FastPass's possession, so that a finger is
+/// `fingerprint`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 #[expect(missing_docs, reason = "the names say it")]
 pub enum Amr {
     Fpt,
     Pin,
+    Fingerprint,
     Face,
 }
 

@@ -23,6 +23,8 @@ pub const BEGIN_PATH: &str = "/agent/v1/enrollments/begin";
 pub const ACTIVATE_PATH: &str = "/agent/v1/enrollments/activate";
 /// `POST` [`Finish`]: 201 [`Enrolled`]. As before.
 pub const FINISH_PATH: &str = "/agent/v1/enrollments/finish";
+/// `POST` [`Recover`]: 201 [`Enrolled`]. With an instance proof alone.
+pub const RECOVER_PATH: &str = "/agent/v1/enrollments/recover";
 /// `POST`, empty: [`Nonce`], for one `Device-Assertion`.
 pub const NONCE_PATH: &str = "/agent/v1/nonces";
 /// `GET`: [`EnrollmentStatus`]; `DELETE`: 204, removes the account. With a `Device-Assertion`. Behind it comes the
@@ -227,6 +229,20 @@ pub struct VerificationKey {
     pub statement: KeyStatement,
     /// [`crate::KeyProof`] signed by it.
     pub proof: String,
+}
+
+/// The answer to [`Finish`] never came: was the device enrolled?
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Recover {
+    /// The attempt, which the receipt names.
+    pub attempt: AttemptId,
+    /// Its nonce, which the receipt repeats.
+    pub nonce: String,
+    /// The key of the authenticator instance, which signed the instance proof.
+    pub instance_key: PublicKey,
+    /// A certificate request (PKCS #10, PEM) by the proof-of-possession key that was to be enrolled.
+    pub certificate_request: String,
 }
 
 /// The device is enrolled.

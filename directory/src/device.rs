@@ -247,6 +247,32 @@ pub struct Verification {
 pub enum VerificationMethod {
     /// A PIN.
     Pin,
+    /// A finger, on the word of a service of the operating system.
+    Fingerprint,
+    /// A face, on the word of a service of the operating system.
+    Face,
+}
+
+impl Verification {
+    /// A key, and whether hardware certified that it holds it for this method. What says that a finger or a face is the right one
+    /// binds no key: such verification is never the hardware's, whatever holds the key.
+    pub fn new(key: PublicKey, method: VerificationMethod, certified: bool) -> Self {
+        Self {
+            key,
+            method,
+            hardware: certified && method.is_hardwares(),
+        }
+    }
+}
+
+impl VerificationMethod {
+    /// Whether hardware that holds a key can verify the user itself.
+    pub fn is_hardwares(self) -> bool {
+        match self {
+            Self::Pin => true,
+            Self::Fingerprint | Self::Face => false,
+        }
+    }
 }
 
 /// What an enrolment can be used for.
@@ -298,7 +324,9 @@ pub enum EnrollmentState {
 #[serde(try_from = "String", into = "String")]
 pub struct KeyThumbprint(pub [u8; 32]);
 
-crate::words::serde_words!(VerificationMethod, "a verification method", { Pin = "pin" });
+crate::words::serde_words!(VerificationMethod, "a verification method", {
+    Pin = "pin", Fingerprint = "fingerprint", Face = "face",
+});
 
 crate::words::serde_words!(Method, "a method", { Certificate = "certificate", SignedNonce = "signed_nonce" });
 

@@ -1,5 +1,6 @@
 //! What does the agent do that runs on one of the demo's laptops, and what does its user say when it asks?
 
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
@@ -55,9 +56,18 @@ impl Authenticator {
     /// # Panics
     /// When it does not listen in time.
     pub fn of(state: &Path, folder: &Path, says: Says) -> Self {
+        Self::of_in(&[], state, folder, says)
+    }
+
+    /// The same with more in its environment.
+    ///
+    /// # Panics
+    /// When it does not listen in time.
+    pub fn of_in(environment: &[(&str, OsString)], state: &Path, folder: &Path, says: Says) -> Self {
         let person = Person::create(folder, says);
         let mut command = Command::new(agent::program());
         command.arg("run").arg("--state").arg(state);
+        command.envs(environment.iter().map(|(name, value)| (name, value)));
         command.arg("--prompt").arg(person.command());
         let process = Process::start(&mut command);
         let listens = until(PATIENCE, || process.output().contains(LISTENS));

@@ -18,6 +18,7 @@ pub mod histogram;
 pub mod jupyter;
 pub mod mail;
 pub mod openssl;
+pub mod pam;
 pub mod process;
 pub mod push;
 pub mod raw;

@@ -25,7 +25,7 @@ pub fn of(code: &str, retry_after: Option<u64>) -> Option<String> {
         }
         "E0000154" => "this account is not active on this device: remove it here, then add it again",
         "E0000155" => "the user is not active: ask an administrator",
-        "E0000158" => "the organisation wants users verified: enrol with a PIN (--pin-file)",
+        "E0000158" => "the organisation wants users verified: choose a PIN, a fingerprint or a face (--verify)",
         "E0000212" => "the challenge came from a page of another origin: do not sign in from there",
         "E0000265" => "another enrolment of this device is under way: finish it, or wait until it is over",
         "certificate-expired" => "the certificate is over: remove the account here, then add it again",

@@ -8,7 +8,8 @@ use http::Method;
 use url::Url;
 
 use crate::gateway::{Ask, AskError, Gateway};
-use crate::keys::{self, DeviceKey, KeyError, KeyStore, Unlock, blocking, sign_token};
+use crate::keys::{self, Confirmed, DeviceKey, KeyError, KeyStore, Unlock, blocking, sign_token};
+use crate::pam::PamError;
 use crate::state::Account;
 
 /// One of an account's keys, and what its signature says of the user.
@@ -47,8 +48,14 @@ pub enum AssertError {
     #[error(transparent)]
     Sign(#[from] jws::SignError<KeyError>),
     /// The account has no key for this.
-    #[error("`{0}` has no user-verification key here: enrol with a PIN to have one")]
+    #[error("`{0}` has no user-verification key here: `latchkey-agent verification set` makes one")]
     NoVerification(String),
+    /// The user was not verified.
+    #[error(transparent)]
+    Pam(#[from] PamError),
+    /// The user showed something else than the account asks for.
+    #[error("`{0}` confirms in another way")]
+    OtherWay(String),
 }
 
 impl AssertError {
@@ -57,7 +64,13 @@ impl AssertError {
         match self {
             Self::Key(KeyError::WrongPin { tries_left })
             | Self::Sign(jws::SignError::Key(KeyError::WrongPin { tries_left })) => Some(*tries_left),
-            Self::Url(_) | Self::Ask(_) | Self::Key(_) | Self::Sign(_) | Self::NoVerification(_) => None,
+            Self::Url(_)
+            | Self::Ask(_)
+            | Self::Key(_)
+            | Self::Sign(_)
+            | Self::NoVerification(_)
+            | Self::Pam(_)
+            | Self::OtherWay(_) => None,
         }
     }
 }
@@ -78,22 +91,25 @@ impl AccountKey {
         })
     }
 
-    /// The key that signs after its user was verified: by this PIN, now.
+    /// The key that signs after its user was verified: by what they showed, now.
     ///
     /// # Errors
     ///
-    /// There is none, or it does not open for whoever this is.
+    /// There is none, it asks for something else, or it does not open for whoever this is.
     pub async fn verification(
         store: &Arc<dyn KeyStore>,
         account: &Account,
-        pin: &crate::secret::Secret,
+        confirmed: &Confirmed,
         now: Timestamp,
     ) -> Result<Self, AssertError> {
         let verification = account.verification.as_ref();
         let verification = verification.ok_or_else(|| AssertError::NoVerification(account.login.clone()))?;
-        let (store, stored, pin) = (Arc::clone(store), verification.key.clone(), pin.clone());
+        if !confirmed.is_by(verification.method) {
+            return Err(AssertError::OtherWay(account.login.clone()));
+        }
+        let (store, stored, confirmed) = (Arc::clone(store), verification.key.clone(), confirmed.clone());
         let key = blocking(move || {
-            let by = keys::Verify::Pin(&pin);
+            let by = confirmed.verify();
             store.open(&stored, Some(Unlock { by, now }))
         });
         Ok(Self {

@@ -13,6 +13,7 @@ use crate::installation::{Clock, ConnectError, Installation};
 use crate::keys::{self, Choice, KeyError, blocking};
 use crate::loopback::{Found, look};
 use crate::management;
+use crate::pam::{self, PamError};
 use crate::pin;
 use crate::renew::device_host;
 use crate::state::{Account, Folder, State, renew_at};
@@ -70,6 +71,7 @@ pub async fn examine(folder: &Folder, now: Clock) -> Vec<Finding> {
     }
     for account in &installation.state.accounts {
         findings.push(key(&installation, account).await);
+        findings.extend(service(account));
         findings.push(certificate(&installation, account));
         if let Some(gateway) = &gateway {
             findings.push(standing(&installation, gateway, account).await);
@@ -266,6 +268,18 @@ async fn key(installation: &Installation, account: &Account) -> Finding {
              another machine's TPM never works here",
         ),
     }
+}
+
+/// Whether what verifies the account's user is there, where it is a PAM service.
+fn service(account: &Account) -> Option<Finding> {
+    let service = account.verification.as_ref()?.service().ok()?;
+    let check = format!("confirming of {}", account.login);
+    let mend = "set the service up, or confirm in another way: `latchkey-agent verification set`";
+    Some(match pam::is_usable() {
+        Err(error) => wrong(&check, error, mend),
+        Ok(()) if service.is_there() => good(&check, format!("the PAM service `{service}` is there")),
+        Ok(()) => wrong(&check, chain(&PamError::NoService(service)), mend),
+    })
 }
 
 fn certificate(installation: &Installation, account: &Account) -> Finding {

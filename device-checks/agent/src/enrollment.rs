@@ -2,6 +2,8 @@
 //! answer
 //! only with the pinned gateway's receipt.
 
+mod recovery;
+
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -10,18 +12,21 @@ use device_checks::jws::SignError;
 use device_checks::management::Claims;
 use device_checks::wire::{
     ACTIVATE_PATH, AUTHENTICATE_PATH, Activate, Activated, Authenticate, Authenticated, BEGIN_PATH, Begin, Begun,
-    FINISH_PATH, Finish, INSTANCE_PROOF_FIELD, InstanceId, Platform, VERSION, VerificationKey, binding, hash,
+    FINISH_PATH, Finish, INSTANCE_PROOF_FIELD, InstanceId, Platform, UserId, VERSION, VerificationKey,
+    VerificationMethod, binding, hash,
 };
 use device_checks::{INSTANCE_PROOF_TYPE, InstanceProof, KEY_PROOF_TYPE, KeyProof};
+use rcgen::CertificateSigningRequest;
 
 use crate::assertion::random;
 use crate::gateway::{Ask, AskError, Gateway};
 use crate::installation::Clock;
-use crate::keys::{Attestor, DeviceKey, KeyError, KeyStore, Role, StoredKey, Unlock, Verify, blocking, sign_token};
+use crate::keys::{Attestor, Confirmed, DeviceKey, KeyError, KeyStore, Role, StoredKey, Unlock, blocking, sign_token};
 use crate::management;
+use crate::pam::Service;
 use crate::receipt::{Attempt, BadReceipt, VerifiedEnrollment};
 use crate::secret::Secret;
-use crate::state::Pinned;
+use crate::state::{Pending, Pinned, StateError, Verification};
 use crate::tls::certificate_request;
 
 /// An installation that is about to enrol.
@@ -47,11 +52,25 @@ pub struct Applicant {
 pub struct Wish {
     /// What the device is to be called.
     pub name: String,
-    /// The PIN of a user-verification key, where there is to be one.
-    pub pin: Option<Secret>,
+    /// How they will confirm, where they will.
+    pub chosen: Option<Chosen>,
     /// Where management certificates are.
     pub management: PathBuf,
+    /// Whose account it has to be, where its keys take the place of others.
+    pub only: Option<UserId>,
 }
+
+/// How a user wants to confirm, and what shows that it is them now.
+#[derive(Clone)]
+pub struct Chosen {
+    /// How.
+    pub method: VerificationMethod,
+    /// The PIN, or that a service verified them.
+    pub confirmed: Confirmed,
+}
+
+/// Keeps the keys that the gateway is asked to enrol, before it is asked.
+pub type Journal<'a> = dyn Fn(Pending) -> Result<(), StateError> + Sync + 'a;
 
 /// An enrolment that is done.
 pub struct Done {
@@ -62,7 +81,7 @@ pub struct Done {
     /// The possession key.
     pub possession: StoredKey,
     /// The user-verification key.
-    pub verification: Option<StoredKey>,
+    pub verification: Option<Verification>,
     /// What the gateway made of the evidence.
     pub activated: Option<Activated>,
     /// What the user should know.
@@ -95,12 +114,33 @@ pub enum EnrollError {
     /// The answer is not the pinned gateway's to this device.
     #[error("the gateway's answer is not believed, and nothing of it was kept")]
     Receipt(#[from] BadReceipt),
+    /// Somebody else signed in than whose account it is.
+    #[error("`{0}` signed in, whose account this is not: nothing was changed")]
+    OtherUser(String),
+    /// The new keys cannot be kept.
+    #[error(transparent)]
+    State(#[from] StateError),
+}
+
+impl EnrollError {
+    /// Whether the gateway may have enrolled the keys nevertheless: its answer did not come, or was none.
+    pub fn leaves_open(&self) -> bool {
+        match self {
+            Self::Ask(AskError::Refused(refusal)) => refusal.status >= 500,
+            Self::Ask(AskError::Unreachable { .. } | AskError::NotTheProtocol { .. }) | Self::Receipt(_) => true,
+            Self::Ask(AskError::Url(_) | AskError::Tls(_) | AskError::Setup(_) | AskError::Untrusted { .. })
+            | Self::Key(_)
+            | Self::Sign(_)
+            | Self::OtherUser(_)
+            | Self::State(_) => false,
+        }
+    }
 }
 
 /// The keys of a new account.
 struct Made {
     possession: StoredKey,
-    verification: Option<StoredKey>,
+    verification: Option<Verification>,
 }
 
 impl Applicant {
@@ -125,7 +165,8 @@ impl Applicant {
         Ok(self.gateway.ask(ask).await?)
     }
 
-    /// Enrols with a token; keys that were made for nothing are destroyed.
+    /// Enrols with a token; keys that were made for nothing are destroyed, unless there is a journal of them and the answer did not
+    /// come.
     ///
     /// # Errors
     ///
@@ -134,6 +175,7 @@ impl Applicant {
         &self,
         token: &Secret,
         wish: &Wish,
+        journal: Option<&Journal<'_>>,
         watch: &(dyn Fn(Step) + Sync),
     ) -> Result<Done, EnrollError> {
         let mut notes = Vec::new();
@@ -150,6 +192,9 @@ impl Applicant {
             statement,
         };
         let begun = self.begin(begin, token, &mut notes).await?;
+        if wish.only.is_some_and(|user| user != begun.user) {
+            return Err(EnrollError::OtherUser(begun.login));
+        }
         let activated = match &begun.credential {
             Some(credential) => {
                 watch(Step::Activating);
@@ -166,6 +211,12 @@ impl Applicant {
         };
         watch(Step::MakingKeys);
         let made = self.make_keys(wish, &begun).await?;
+        if let Some(journal) = journal
+            && let Err(error) = journal(self.pending(&begun, &made))
+        {
+            self.destroy(made).await;
+            return Err(error.into());
+        }
         let finished = self.finish(token, wish, &begun, &made, watch, &mut notes).await;
         match finished {
             Ok(enrollment) => Ok(Done {
@@ -177,7 +228,9 @@ impl Applicant {
                 notes,
             }),
             Err(error) => {
-                self.destroy(made).await;
+                if journal.is_none() || !error.leaves_open() {
+                    self.destroy(made).await;
+                }
                 Err(error)
             }
         }
@@ -220,10 +273,17 @@ impl Applicant {
 
     async fn make_keys(&self, wish: &Wish, begun: &Begun) -> Result<Made, KeyError> {
         let store = Arc::clone(&self.store);
-        let pin = wish.pin.clone().filter(|_| begun.fastpass.enabled);
+        let chosen = wish.chosen.clone().filter(|_| begun.fastpass.enabled);
         blocking(move || {
             let possession = store.create(Role::Possession, None)?;
-            let verification = pin.map(|pin| store.create(Role::Verification, Some(Verify::Pin(&pin))));
+            let verification = chosen.map(|chosen| {
+                let key = store.create(Role::Verification, Some(chosen.confirmed.verify()))?;
+                Ok::<_, KeyError>(Verification {
+                    key,
+                    method: chosen.method,
+                    service: chosen.service(),
+                })
+            });
             match verification.transpose() {
                 Ok(verification) => Ok(Made {
                     possession,
@@ -275,37 +335,33 @@ impl Applicant {
         let attestor = self.attestor.clone().filter(|_| begun.credential.is_some());
         let (issuer, begun) = (self.pinned.issuer.clone(), begun.clone());
         let (possession, verification) = (made.possession.clone(), made.verification.clone());
-        let (pin, now) = (wish.pin.clone(), (self.now)());
+        let (chosen, now) = (wish.chosen.clone(), (self.now)());
         blocking(move || {
             let key = store.open(&possession, None)?;
-            let request = certificate_request(&*key)?;
+            let (request, certificate_request) = request_by(&*key)?;
             let bound = binding(&issuer, &begun.nonce, begun.user, request.der());
             let certify = |key: &dyn DeviceKey| match &attestor {
                 Some(attestor) => attestor.certify(key, &bound),
                 None => Ok(KeyStatement::None),
             };
-            let verification = match verification.as_ref().zip(pin.as_ref()) {
-                Some((stored, pin)) => {
-                    let by = Verify::Pin(pin);
-                    let key = store.open(stored, Some(Unlock { by, now }))?;
+            let verification = match verification.as_ref().zip(chosen.as_ref()) {
+                Some((made, chosen)) => {
+                    let by = chosen.confirmed.verify();
+                    let key = store.open(&made.key, Some(Unlock { by, now }))?;
                     let proof = KeyProof {
                         aud: issuer.clone(),
                         tx: begun.attempt,
                         nonce: begun.nonce.clone(),
                     };
                     Some(VerificationKey {
-                        key: stored.public,
-                        method: by.method(),
+                        key: made.key.public,
+                        method: made.method,
                         statement: certify(&*key)?,
                         proof: sign_token(KEY_PROOF_TYPE, &*key, &proof)?,
                     })
                 }
                 None => None,
             };
-            let certificate_request = request.pem().map_err(|source| KeyError::Hardware {
-                doing: "write a certificate request",
-                source: source.into(),
-            })?;
             Ok::<_, EnrollError>(Finish {
                 attempt: begun.attempt,
                 certificate_request,
@@ -339,10 +395,8 @@ impl Applicant {
     async fn destroy(&self, made: Made) {
         let store = Arc::clone(&self.store);
         let destroyed = blocking(move || {
-            for key in [Some(&made.possession), made.verification.as_ref()]
-                .into_iter()
-                .flatten()
-            {
+            let verification = made.verification.as_ref().map(|verification| &verification.key);
+            for key in [Some(&made.possession), verification].into_iter().flatten() {
                 store.delete(key)?;
             }
             Ok::<_, KeyError>(())
@@ -379,6 +433,26 @@ impl Applicant {
             None => ask,
         })
     }
+}
+
+impl Chosen {
+    /// The PAM service that verified the user, where one did.
+    fn service(&self) -> Option<Service> {
+        match &self.confirmed {
+            Confirmed::Pin(_) => None,
+            Confirmed::Checked(verified) => Some(verified.service().clone()),
+        }
+    }
+}
+
+/// A certificate request by a key, and the same in PEM.
+fn request_by(key: &dyn DeviceKey) -> Result<(CertificateSigningRequest, String), EnrollError> {
+    let request = certificate_request(key)?;
+    let pem = request.pem().map_err(|source| KeyError::Hardware {
+        doing: "write a certificate request",
+        source: source.into(),
+    })?;
+    Ok((request, pem))
 }
 
 /// The system that this was built for.

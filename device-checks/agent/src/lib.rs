@@ -12,6 +12,7 @@ pub mod installation;
 pub mod keys;
 pub mod loopback;
 pub mod management;
+pub mod pam;
 pub mod pin;
 pub mod private_file;
 pub mod prompt;

@@ -15,9 +15,8 @@ use crate::assertion::{AccountKey, AssertError, random};
 use crate::challenge::{BadChallenge, VerifiedChallenge};
 use crate::gateway::{Ask, AskError, Gateway};
 use crate::installation::{ConnectError, Installation};
-use crate::keys::{DeviceKey, KeyError, blocking, sign_token};
+use crate::keys::{Confirmed, DeviceKey, KeyError, blocking, sign_token};
 use crate::management;
-use crate::secret::Secret;
 use crate::signals::Collector;
 use crate::state::Account;
 
@@ -57,7 +56,7 @@ pub enum ReportError {
     Sign(#[from] SignError<KeyError>),
 }
 
-/// Asks for a challenge and answers it now; with a verified user only where a PIN is at hand.
+/// Asks for a challenge and answers it now; with a verified user only where one confirmed.
 ///
 /// # Errors
 ///
@@ -67,7 +66,7 @@ pub async fn report(
     gateway: &Gateway,
     account: &Account,
     collector: &Arc<dyn Collector>,
-    pin: Option<&Secret>,
+    confirmed: Option<&Confirmed>,
 ) -> Result<Reported, ReportError> {
     let ask = AskChallenge {
         enrollment: account.enrollment,
@@ -76,7 +75,7 @@ pub async fn report(
     let now = installation.now();
     let challenge = VerifiedChallenge::check(&challenge, &installation.state.gateway, gateway.origin(), now)?;
     let asked = challenge.asked();
-    let (key, outcome) = choose_key(installation, account, asked, pin, now).await?;
+    let (key, outcome) = choose_key(installation, account, asked, confirmed, now).await?;
     let facts = Facts::collect(installation, account, asked, collector).await?;
     let said = Said {
         key_type: key.key_type,
@@ -172,14 +171,14 @@ async fn choose_key(
     installation: &Installation,
     account: &Account,
     asked: &Challenge,
-    pin: Option<&Secret>,
+    confirmed: Option<&Confirmed>,
     now: Timestamp,
 ) -> Result<(AccountKey, Outcome), ReportError> {
     let wants_user = wants_user(asked);
     let likes_user = wants_user || asked.user_verification == Demand::Preferred;
     let may_verify = likes_user && asked.key_types.contains(&KeyType::UserVerification);
-    if let Some(pin) = pin.filter(|_| may_verify) {
-        let key = AccountKey::verification(&installation.store, account, pin, now).await?;
+    if let Some(confirmed) = confirmed.filter(|_| may_verify) {
+        let key = AccountKey::verification(&installation.store, account, confirmed, now).await?;
         return Ok((key, Outcome::Approved));
     }
     let key = AccountKey::possession(&installation.store, account).await?;

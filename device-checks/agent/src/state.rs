@@ -1,5 +1,7 @@
 //! What does this installation remember? Its gateway, its device and its accounts, in one file for its owner alone.
 
+mod pending;
+
 use std::fs::{File, TryLockError};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
@@ -14,7 +16,10 @@ use device_checks::wire::{
 use serde::{Deserialize, Serialize};
 
 use crate::keys::{Configuration, StoredKey};
+use crate::pam::{PamError, Service};
 use crate::private_file::{self, FileError};
+
+pub use pending::Pending;
 
 /// Everything remembered.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -34,6 +39,9 @@ pub struct State {
     pub device: Device,
     /// The accounts on it.
     pub accounts: Vec<Account>,
+    /// What was asked of the gateway and not answered.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub pending: Vec<Pending>,
     /// The ports where pages look for this agent, as the gateway said last; absent where it never did.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     loopback_ports: Option<Vec<u16>>,
@@ -113,6 +121,9 @@ pub struct Verification {
     pub key: StoredKey,
     /// How the user is verified.
     pub method: VerificationMethod,
+    /// The PAM service that does it, where it is not a PIN.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub service: Option<Service>,
 }
 
 /// The folder of the state.
@@ -179,6 +190,18 @@ pub enum StateError {
     },
 }
 
+impl Verification {
+    /// The PAM service that verifies the user.
+    ///
+    /// # Errors
+    ///
+    /// There is none: it is a PIN.
+    pub fn service(&self) -> Result<Service, PamError> {
+        let service = self.service.clone().or_else(|| Service::usual(self.method));
+        service.ok_or(PamError::NotAsked)
+    }
+}
+
 impl State {
     /// What is remembered after the first enrolment.
     pub fn new(
@@ -196,6 +219,7 @@ impl State {
             instance,
             device,
             accounts: Vec::new(),
+            pending: Vec::new(),
             loopback_ports: None,
         }
     }

@@ -56,9 +56,7 @@ fn a_token_keeps_keys_and_the_agent_asks_for_the_users_pin() {
     // A changed PIN replaces the old one.
     let new = secret("8642");
     let by = Verify::Pin(&pin);
-    let verification = store
-        .change(&verification, Unlock { by, now: NOW }, Verify::Pin(&new))
-        .unwrap();
+    let verification = store.change(&verification, Unlock { by, now: NOW }, &new).unwrap();
     assert!(matches!(
         sign(&store, &verification, "2468"),
         Err(KeyError::WrongPin { .. })

@@ -101,7 +101,7 @@ fn a_changed_pin_replaces_the_old_one() {
     let key = store.create(Role::Verification, Some(Verify::Pin(&old))).unwrap();
     let by = Verify::Pin(&old);
 
-    let changed = store.change(&key, Unlock { by, now: NOW }, Verify::Pin(&new)).unwrap();
+    let changed = store.change(&key, Unlock { by, now: NOW }, &new).unwrap();
 
     assert_eq!(changed.public, key.public);
     assert!(matches!(sign(&store, &changed, "2468"), Err(KeyError::WrongPin { .. })));

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use directory::Method;
+use directory::{Method, VerificationMethod};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
@@ -186,6 +186,28 @@ fn a_key_never_passes_for_the_other() {
         json!(["fpt", "pin", "face"]),
     ] {
         assert_eq!(says(VERIFICATION, "userVerification", amr), refused);
+    }
+}
+
+/// E-21: a key that was enrolled for a finger or a face says that, and nothing else.
+#[test]
+fn a_key_says_how_its_user_is_verified() {
+    for (method, own, others) in [
+        (VerificationMethod::Fingerprint, "fingerprint", ["pin", "face"]),
+        (VerificationMethod::Face, "face", ["pin", "fingerprint"]),
+    ] {
+        let mut enrolled = enrollment();
+        enrolled.verification.as_mut().unwrap().method = method;
+        let says = |amr: Value| {
+            let token = answer(VERIFICATION, |claims| claims["amr"] = amr);
+            verify_answer(&token, &enrolled, &expected_answer()).err()
+        };
+        assert_eq!(says(json!(["fpt", own])), None);
+        for other in others {
+            assert_eq!(says(json!(["fpt", other])), Some(Refuted::KeyType));
+            assert_eq!(says(json!(["fpt", own, other])), Some(Refuted::KeyType));
+        }
+        assert_eq!(says(json!(["fpt"])), Some(Refuted::KeyType));
     }
 }
 

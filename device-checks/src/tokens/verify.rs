@@ -393,6 +393,8 @@ fn check_key_type(method: Option<VerificationMethod>, claimed: KeyType, amr: &[A
     let (known, expected) = match method {
         None => (KeyType::ProofOfPossession, &[Amr::Fpt][..]),
         Some(VerificationMethod::Pin) => (KeyType::UserVerification, &[Amr::Fpt, Amr::Pin][..]),
+        Some(VerificationMethod::Fingerprint) => (KeyType::UserVerification, &[Amr::Fpt, Amr::Fingerprint][..]),
+        Some(VerificationMethod::Face) => (KeyType::UserVerification, &[Amr::Fpt, Amr::Face][..]),
     };
     let is_whole = expected.iter().all(|one| amr.contains(one));
     let is_alone = amr.iter().all(|one| expected.contains(one));

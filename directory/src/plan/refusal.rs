@@ -68,7 +68,7 @@ pub enum Refusal {
     #[error("expected a key that is proved to live in the device's hardware")]
     HardwareRequired,
     /// There is no user-verification key, and there has to be one.
-    #[error("expected a user-verification key: choose a PIN")]
+    #[error("expected a user-verification key: choose a PIN, a fingerprint or a face")]
     UserVerificationRequired,
     /// The enrolment has ended or is suspended.
     #[error("the account on this device is not active")]

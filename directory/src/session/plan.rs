@@ -9,7 +9,7 @@ use super::{
 use crate::plan::{Refusal, Refused};
 use crate::{
     Actor, Event, EventType, Factor, Outcome, SecretHash, SessionId, Severity, Snapshot, Target, TargetKind, Timestamp,
-    TransactionId, User, UserId, UserStatus,
+    TransactionId, User, UserId, UserStatus, VerificationMethod,
 };
 
 /// The sessions there are, for whoever plans.
@@ -262,17 +262,17 @@ impl<K: KnownSessions> Draft<'_, K> {
         // A code's use is written down when it is burnt.
         for proof in proofs.iter().filter(|proof| proof.factor != Factor::Totp) {
             let mut targets = vec![Target::from(user), Target::from(session)];
+            let mut method = None;
             if let Basis::Enrollment { id, device, .. } = proof.basis {
-                targets.extend(
-                    self.snapshot
-                        .enrollment(id)
-                        .map(|enrollment| Target::from(&**enrollment)),
-                );
+                let enrollment = self.snapshot.enrollment(id);
+                let verification = enrollment.and_then(|enrollment| enrollment.verification.as_ref());
+                method = verification.map(|verification| verification.method);
+                targets.extend(enrollment.map(|enrollment| Target::from(&**enrollment)));
                 targets.extend(self.snapshot.device(device).map(|device| Target::from(&**device)));
             }
             self.event(EventType::Authenticate, targets);
             if let Some(event) = self.plan.events.last_mut() {
-                event.details.extend(proof.details());
+                event.details.extend(proof.details(method));
             }
         }
     }
@@ -355,24 +355,26 @@ impl<K: KnownSessions> Draft<'_, K> {
 }
 
 impl FactorProof {
-    /// What the System Log says of it beside whom it concerns.
-    fn details(&self) -> impl Iterator<Item = (String, String)> {
+    /// What the System Log says of it beside whom it concerns; `method` is how its account verifies its user.
+    fn details(&self, method: Option<VerificationMethod>) -> impl Iterator<Item = (String, String)> {
         let properties: Vec<&str> = self.properties.names().collect();
         let verified = self.properties.user_verified || self.properties.user_verified_in_software;
         let by_key = match self.factor {
-            Factor::Fastpass if verified => Some(("userVerification", "fpt,pin")),
-            Factor::Fastpass => Some(("proofOfPossession", "fpt")),
-            Factor::Push if verified => Some(("userVerification", "swk,pin")),
-            Factor::Push => Some(("proofOfPossession", "swk")),
+            Factor::Fastpass => Some("fpt"),
+            Factor::Push => Some("swk"),
             Factor::Password | Factor::Totp | Factor::Webauthn | Factor::Email | Factor::Recovery => None,
         };
+        let by_key = by_key.map(|possession| match method.filter(|_| verified) {
+            Some(method) => ("userVerification", format!("{possession},{method}")),
+            None => ("proofOfPossession", possession.to_owned()),
+        });
         let mut details = vec![
             ("factor".to_owned(), self.factor.to_string()),
             ("properties".to_owned(), properties.join(",")),
         ];
         if let Some((key_type, amr)) = by_key {
             details.push(("keyType".to_owned(), key_type.to_owned()));
-            details.push(("amr".to_owned(), amr.to_owned()));
+            details.push(("amr".to_owned(), amr));
         }
         details.into_iter()
     }

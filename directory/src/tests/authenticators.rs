@@ -205,6 +205,14 @@ fn a_required_verification_key_must_be_there() {
     assert!(world.run(Command::Enroll(with.into())).is_ok());
 }
 
+/// whatever certifies a key, what looks at a finger or a face is software. Control: a PIN.
+#[test]
+fn no_hardware_verifies_a_finger_or_a_face() {
+    let hardware = |method| Verification::new(key(1), method, true).hardware;
+    assert!(hardware(VerificationMethod::Pin), "control");
+    assert!(!hardware(VerificationMethod::Fingerprint) && !hardware(VerificationMethod::Face));
+}
+
 /// E-23 (the directory's half): without FastPass an enrolment is its certificate alone.
 #[test]
 fn without_fastpass_no_signed_nonce_is_enrolled() {

@@ -16,7 +16,7 @@ use policies::OrganizationAction;
 use serde::Deserialize;
 
 use super::authenticate::organization_request;
-use super::finish::protection;
+use super::enrolled::protection;
 use super::step::Asked;
 use crate::api_error::ApiError;
 use crate::factors::totp::TotpSecret;

@@ -9,18 +9,18 @@ use base64::engine::general_purpose::STANDARD;
 use certs::{IssuedCertificate, Terms, VerifiedRequest};
 use device_checks::attestation::KeyStatement;
 use device_checks::attestation::tpm::{ActivatedAk, KeyRole};
-use device_checks::wire::{self, Enrolled, Finish, KeyProtection, VerificationKey};
-use device_checks::{EnrollmentReceipt, RECEIPT_TYPE, management, verify_key_proof};
+use device_checks::wire::{self, Enrolled, Finish, VerificationKey};
+use device_checks::{management, verify_key_proof};
 use directory::{
-    AuthenticatorEnroll, Command, Device, Enroll, Enrollment, EnrollmentId, Hardware, KeyStore, ManagementAnswer,
-    Method, NewCertificate, NewDevice, PublicKey, Refusal, Snapshot, Timestamp, Verification,
+    AuthenticatorEnroll, Command, Enroll, EnrollmentId, Hardware, KeyStore, ManagementAnswer, NewCertificate,
+    NewDevice, PublicKey, Refusal, Snapshot, Timestamp, Verification,
 };
 use http::StatusCode;
 
 use super::attempts::{Attempt, Machine, Proved};
 use super::begin::{device, may_register};
+use super::enrolled::Answer;
 use super::evidence::refused;
-use super::organization::organization;
 use super::step::{Granted, Step};
 use crate::api_error::{ApiError, fault};
 use crate::auth::crl_url;
@@ -101,11 +101,13 @@ impl Finishing<'_> {
     fn verification(&self, key: &VerificationKey, binding: &[u8; 32], origin: &str) -> Result<Verification, ApiError> {
         verify_key_proof(&key.proof, &key.key, origin, self.attempt.id, &self.attempt.nonce)
             .map_err(|refuted| ApiError::invalid("verification.proof", refuted))?;
-        Ok(Verification {
-            key: key.key,
-            method: key.method,
-            hardware: self.is_certified(&key.statement, &key.key, binding, KeyRole::Verification)?,
-        })
+        let role = if key.method.is_hardwares() {
+            KeyRole::Verification
+        } else {
+            KeyRole::Possession
+        };
+        let certified = self.is_certified(&key.statement, &key.key, binding, role)?;
+        Ok(Verification::new(key.key, key.method, certified))
     }
 
     /// Whether the machine that was proved certified this key; a statement that does not hold is refused, not passed over.
@@ -208,7 +210,7 @@ impl Finishing<'_> {
             SubmitError::Refused(refused) if refused.reason == Refusal::DeviceChanged => ApiError::EnrollmentUnderWay,
             error => error.into(),
         })?;
-        self.answer(&accepted.snapshot, enrollment, &keys, chain)
+        self.answer(&accepted.snapshot, enrollment, chain)
     }
 
     fn issue(&self, request: &VerifiedRequest, device: directory::DeviceId) -> Result<IssuedCertificate, ApiError> {
@@ -249,55 +251,16 @@ impl Finishing<'_> {
         &self,
         directory: &Snapshot,
         enrollment: EnrollmentId,
-        keys: &Keys,
         certificate: String,
     ) -> Result<Enrolled, ApiError> {
-        let gone = || ApiError::not_found("enrolment", enrollment.as_str());
-        let enrollment = directory.enrollment(enrollment).ok_or_else(gone)?;
-        let device = directory.device(enrollment.device).ok_or_else(gone)?;
-        let setup = self.world.setup.load();
-        let known = setup.trust.on_record(directory, device, Some(enrollment), self.now);
-        let signals = device_checks::DeviceSignals::of(&known, self.now);
-        Ok(Enrolled {
-            device: device.id,
-            name: device.name.clone(),
-            user: enrollment.user,
-            enrollment: enrollment.id,
-            instance: self.attempt.instance,
-            key_protection: protection(signals.hardware_key),
+        let answer = Answer {
+            attempt: self.attempt.id,
+            nonce: &self.attempt.nonce,
+            instance_key: &self.attempt.instance_key,
             root_class: self.attempt.machine.endorsed().map(|machine| machine.class),
-            managed: signals.managed,
-            fastpass: enrollment.methods.contains(&Method::SignedNonce),
-            receipt: self.receipt(directory, device, enrollment, keys, &certificate)?,
-            certificate,
-        })
-    }
-
-    /// The gateway's word on what it enrolled, for this device alone.
-    fn receipt(
-        &self,
-        directory: &Snapshot,
-        device: &Device,
-        enrollment: &Enrollment,
-        keys: &Keys,
-        certificate: &str,
-    ) -> Result<String, ApiError> {
-        let receipt = EnrollmentReceipt {
-            iss: self.world.setup.load().auth_origin.clone(),
-            org_id: organization(directory)?,
-            aud: self.attempt.instance_key.thumbprint(),
-            iat: self.now.secs(),
-            tx: self.attempt.id,
-            nonce: self.attempt.nonce.clone(),
-            device: device.id,
-            sub: enrollment.user,
-            enrollment: enrollment.id,
-            instance: self.attempt.instance,
-            key: keys.possession.thumbprint(),
-            certificate: wire::hash(certificate.as_bytes()),
+            now: self.now,
         };
-        let signed = self.world.signer.sign(RECEIPT_TYPE, &receipt);
-        signed.map_err(|error| fault(&error, "a receipt could not be signed"))
+        answer.enrolled(self.world, directory, enrollment, certificate)
     }
 }
 
@@ -330,14 +293,5 @@ fn key_store(claimed: KeyStore, in_hardware: bool) -> KeyStore {
         (false, KeyStore::Software | KeyStore::Tpm | KeyStore::SecureEnclave | KeyStore::Strongbox | KeyStore::Tee) => {
             KeyStore::Software
         }
-    }
-}
-
-/// The word for where a key lives.
-pub(super) fn protection(in_hardware: bool) -> KeyProtection {
-    if in_hardware {
-        KeyProtection::Hardware
-    } else {
-        KeyProtection::Software
     }
 }

@@ -7,11 +7,13 @@ mod attempts;
 mod authenticate;
 mod begin;
 mod challenges;
+mod enrolled;
 mod evidence;
 mod finish;
 mod organization;
 mod push;
 mod pushes;
+mod recover;
 mod renew;
 mod signer;
 mod step;
@@ -42,6 +44,7 @@ pub(crate) fn routes() -> Router<Arc<World>> {
         .route(wire::BEGIN_PATH, post(begin::begin))
         .route(wire::ACTIVATE_PATH, post(activate::activate))
         .route(wire::FINISH_PATH, post(finish::finish))
+        .route(wire::RECOVER_PATH, post(recover::recover))
         .route(wire::NONCE_PATH, post(challenges::nonce))
         .route(wire::CHALLENGES_PATH, post(challenges::challenge))
         .route(wire::ANSWERS_PATH, post(challenges::answer))

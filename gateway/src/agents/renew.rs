@@ -5,9 +5,9 @@ use std::sync::Arc;
 use axum::body::Bytes;
 use axum::extract::State;
 use axum::{Extension, Json};
-use certs::VerifiedRequest;
+use certs::{IssuedCertificate, VerifiedRequest};
 use device_checks::wire::{Renew, Renewed};
-use directory::{Command, NewCertificate, RenewCertificate, Timestamp};
+use directory::{Command, Enrollment, Fingerprint, NewCertificate, RenewCertificate, Timestamp};
 use http::StatusCode;
 
 use super::finish::issue;
@@ -29,18 +29,43 @@ pub(super) async fn renew(
         .map_err(|bad| ApiError::invalid("certificateRequest", Chain(&bad)))?;
     let shown = identified.certificate.as_ref().ok_or(ApiError::InvalidToken)?;
     let now = world.clock.now();
+    let enrollment = &identified.enrollment;
+    let Renewal { issued, command } = renewed(&world, &request, enrollment, shown.fingerprint, now)?;
+    let certificate = issued.pem() + &world.authority.certificate_pem();
+    let actor = actor_of(&identified.user, arrived.connection.peer);
+    world
+        .directory
+        .submit(command, actor, vec![(issued.fingerprint, issued.der)])
+        .await?;
+    Ok((StatusCode::CREATED, Json(Renewed { certificate })))
+}
+
+/// A further certificate of an account, and what makes it count.
+pub(super) struct Renewal {
+    pub(super) issued: IssuedCertificate,
+    pub(super) command: Command,
+}
+
+/// Issues a further certificate for an account's own key, beside the one that is shown.
+pub(super) fn renewed(
+    world: &World,
+    request: &VerifiedRequest,
+    enrollment: &Enrollment,
+    shown: Fingerprint,
+    now: Timestamp,
+) -> Result<Renewal, ApiError> {
     // Nothing is signed for a key that the directory would refuse.
-    if request.key() != identified.enrollment.key {
+    if request.key() != enrollment.key {
         return Err(ApiError::Refused(directory::Refusal::OtherKey));
     }
     let setup = world.setup.load_full();
-    let enrolled = identified.enrollment.created;
+    let enrolled = enrollment.created;
     if enrolled < before(now, setup.config.enrollment.maximum_age) {
         return Err(ApiError::Refused(directory::Refusal::EnrollmentTooOld));
     }
-    let issued = issue(&world, &request, identified.device.id, (now, enrolled))?;
+    let issued = issue(world, request, enrollment.device, (now, enrolled))?;
     let command = Command::RenewCertificate(RenewCertificate {
-        shown: shown.fingerprint,
+        shown,
         certificate: NewCertificate {
             fingerprint: issued.fingerprint,
             serial: issued.serial.clone(),
@@ -52,13 +77,7 @@ pub(super) async fn renew(
         most_alive: setup.config.enrollment.certificates_alive,
         enrolled_since: before(now, setup.config.enrollment.maximum_age),
     });
-    let certificate = issued.pem() + &world.authority.certificate_pem();
-    let actor = actor_of(&identified.user, arrived.connection.peer);
-    world
-        .directory
-        .submit(command, actor, vec![(issued.fingerprint, issued.der)])
-        .await?;
-    Ok((StatusCode::CREATED, Json(Renewed { certificate })))
+    Ok(Renewal { issued, command })
 }
 
 fn before(now: Timestamp, age: std::time::Duration) -> Timestamp {

@@ -1,6 +1,7 @@
 //! What does *Your account* show of devices? What the gateway knows of each, and what its user can do with it.
 
 use askama::Template;
+use directory::VerificationMethod;
 
 use super::{DeviceLine, Moment, Notice, Page, Policy, Section, Shell};
 
@@ -41,10 +42,10 @@ pub(crate) struct AccountDevice<'a> {
 /// How somebody is verified who confirms on a device.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Verified {
-    /// By PIN or biometric, which the hardware enforces.
+    /// By a PIN, which the hardware enforces.
     InHardware,
-    /// By PIN or biometric, on the software's word.
-    InSoftware,
+    /// In this way, on the software's word.
+    InSoftware(VerificationMethod),
     /// Not at all.
     Never,
 }
@@ -77,7 +78,9 @@ impl AccountDevice<'_> {
     fn verified_text(&self, texts: &super::Texts) -> &'static str {
         match self.verified {
             Verified::InHardware => texts.devices.in_hardware,
-            Verified::InSoftware => texts.devices.in_software,
+            Verified::InSoftware(VerificationMethod::Pin) => texts.devices.in_software,
+            Verified::InSoftware(VerificationMethod::Fingerprint) => texts.devices.fingerprint,
+            Verified::InSoftware(VerificationMethod::Face) => texts.devices.face,
             Verified::Never => texts.devices.without,
         }
     }

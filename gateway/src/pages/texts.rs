@@ -117,7 +117,7 @@ texts! {
     /// One's own devices.
     devices: DevicesTexts {
         title, lead, rename, name, save, hardware, hardware_proved, hardware_unproved, key, key_in_hardware,
-        key_in_software, verification, in_hardware, in_software, without, change_how, change_verification, added,
+        key_in_software, verification, in_hardware, in_software, fingerprint, face, without, change_how, change_verification, added,
         reported, said_nothing, on, off, disk, lock, firewall, boot, antivirus, shut_out, consequence,
     }
     /// Where one is signed in.

@@ -1,5 +1,6 @@
 //! Who uses this device? Accounts are added, listed, renewed and removed, here and on the gateway.
 
+use std::fs::File;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -7,11 +8,11 @@ use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
 use super::World;
+use super::confirm::{can_confirm, confirm};
 use super::describe;
 use super::enroll;
 use super::error::CliError;
 use super::output::{Told, moment, table};
-use super::prompt::{self, attended};
 use crate::assertion::AccountKey;
 use crate::installation::{ConnectError, Installation};
 use crate::keys::blocking;
@@ -58,7 +59,7 @@ pub(super) async fn perform(world: &World, task: Task) -> Result<(), CliError> {
     match task {
         Task::Add(who) => {
             let writer = world.folder.write()?;
-            enroll::add(world, &writer, world.folder.require()?, &who).await
+            enroll::add(world, &writer, world.folder.require()?, &who.asking()).await
         }
         Task::Remove { login, forget } => remove(world, &login, &forget).await,
         Task::List => list(world),
@@ -162,7 +163,11 @@ fn list(world: &World) -> Result<(), CliError> {
         vec![
             account.login.clone(),
             account.enrollment.to_string(),
-            if account.verification.is_some() { "PIN" } else { "none" }.to_owned(),
+            account
+                .verification
+                .as_ref()
+                .map_or("none", |verification| describe::method(verification.method))
+                .to_owned(),
             leaf.map_or_else(|| "gone".to_owned(), |leaf| moment(leaf.not_after)),
         ]
     };
@@ -190,8 +195,7 @@ enum End {
 async fn give_up(installation: &Installation, account: &Account, forget: &Forget) -> Result<End, CliError> {
     let removed = async {
         let gateway = installation.connect().await?;
-        let _turn = installation.folder.turn_to_try_a_pin()?;
-        let key = strongest_key(installation, account, forget).await?;
+        let (key, _turn) = strongest_key(installation, account, forget).await?;
         installation
             .remove(&gateway, account, &key)
             .await
@@ -208,19 +212,21 @@ async fn give_up(installation: &Installation, account: &Account, forget: &Forget
     }
 }
 
-/// The key that the gateway's policies are likely to ask for: that of the PIN, where there is one and somebody has it.
+/// The key that the gateway's policies are likely to ask for: the user-verification key, where there is one and somebody can
+/// confirm; with the turn to try a PIN for as long as it is used.
 async fn strongest_key(
     installation: &Installation,
     account: &Account,
     forget: &Forget,
-) -> Result<AccountKey, CliError> {
-    let has_pin = account.verification.is_some() && (forget.pin_file.is_some() || attended());
-    if !has_pin || forget.forget && forget.pin_file.is_none() {
-        return Ok(AccountKey::possession(&installation.store, account).await?);
+) -> Result<(AccountKey, Option<File>), CliError> {
+    let pin_file = forget.pin_file.as_deref();
+    if !can_confirm(account, pin_file) || forget.forget && pin_file.is_none() {
+        return Ok((AccountKey::possession(&installation.store, account).await?, None));
     }
-    let asked = format!("PIN of {}", account.login);
-    let pin = prompt::secret(forget.pin_file.as_deref(), &asked, prompt::PIN_FLAG)?;
-    Ok(AccountKey::verification(&installation.store, account, &pin, installation.now()).await?)
+    let confirmed = confirm(account, pin_file).await?;
+    let turn = installation.folder.turn_to_try_a_pin()?;
+    let key = AccountKey::verification(&installation.store, account, &confirmed, installation.now()).await?;
+    Ok((key, Some(turn)))
 }
 
 /// Forgets an account and destroys its keys.

@@ -3,17 +3,18 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use device_checks::wire::ASSERTION_FIELD;
+use device_checks::wire::{ASSERTION_FIELD, VerificationMethod};
 use serde_json::json;
 
 use super::World;
+use super::confirm::confirm;
 use super::describe;
 use super::error::CliError;
 use super::output::{Told, pairs};
-use super::prompt;
 use crate::assertion::{self, AccountKey, Request};
+use crate::keys::Confirmed;
 use crate::report::{self, Reported};
-use crate::secret::Secret;
+use crate::state::Account;
 
 /// For which request, by which key.
 #[derive(Args)]
@@ -27,7 +28,7 @@ pub(super) struct Asked {
     /// The account, where there are several
     #[arg(long, value_name = "LOGIN")]
     account: Option<String>,
-    /// Sign with the user-verification key, after its PIN
+    /// Sign with the user-verification key, once you confirmed
     #[arg(long)]
     verify_user: bool,
     /// The file with the PIN
@@ -41,7 +42,10 @@ pub(super) struct Report {
     /// The account; all of them where none is named
     #[arg(long, value_name = "LOGIN")]
     account: Option<String>,
-    /// The file with the PIN, for a gateway that wants the user verified
+    /// Confirm, for a gateway that wants the user verified
+    #[arg(long)]
+    verify_user: bool,
+    /// The file with the PIN, for the same
     #[arg(long, value_name = "FILE")]
     pin_file: Option<PathBuf>,
 }
@@ -54,9 +58,9 @@ pub(super) async fn assert(world: &World, asked: &Asked) -> Result<(), CliError>
     // A TPM looks at the PIN only when the key signs: the turn lasts to the end.
     let mut _turn = None;
     let key = if asked.verify_user {
-        let pin = prompt::secret(asked.pin_file.as_deref(), "PIN", prompt::PIN_FLAG)?;
+        let confirmed = confirm(account, asked.pin_file.as_deref()).await?;
         _turn = Some(world.folder.turn_to_try_a_pin()?);
-        AccountKey::verification(&installation.store, account, &pin, installation.now()).await?
+        AccountKey::verification(&installation.store, account, &confirmed, installation.now()).await?
     } else {
         AccountKey::possession(&installation.store, account).await?
     };
@@ -73,8 +77,6 @@ pub(super) async fn assert(world: &World, asked: &Asked) -> Result<(), CliError>
 /// Asks to be asked, and answers.
 pub(super) async fn report(world: &World, asked: &Report) -> Result<(), CliError> {
     let installation = world.installation()?;
-    let pin = asked.pin_file.as_deref().map(prompt::read).transpose()?;
-    let _turn = pin.as_ref().map(|_| world.folder.turn_to_try_a_pin()).transpose()?;
     let accounts = match &asked.account {
         Some(login) => vec![installation.state.account(Some(login))?.clone()],
         None => installation.state.accounts.clone(),
@@ -82,14 +84,19 @@ pub(super) async fn report(world: &World, asked: &Report) -> Result<(), CliError
     let gateway = installation.connect().await?;
     let collector = installation.collector().await;
     let (mut text, mut json) = (String::new(), Vec::new());
+    let mut confirmed = Vec::new();
     for account in &accounts {
-        let pin: Option<&Secret> = pin.as_ref().filter(|_| account.verification.is_some());
+        confirmed.push(confirmed_for(account, asked).await?);
+    }
+    let pins = confirmed.iter().any(Option::is_some);
+    let _turn = pins.then(|| world.folder.turn_to_try_a_pin()).transpose()?;
+    for (account, confirmed) in accounts.iter().zip(&confirmed) {
         let Reported {
             signals,
             management,
             managed,
             outcome,
-        } = report::report(&installation, &gateway, account, &collector, pin).await?;
+        } = report::report(&installation, &gateway, account, &collector, confirmed.as_ref()).await?;
         let mut lines = vec![
             ("ACCOUNT", account.login.clone()),
             ("MANAGED", if managed { "yes" } else { "no" }.to_owned()),
@@ -119,4 +126,14 @@ pub(super) async fn report(world: &World, asked: &Report) -> Result<(), CliError
     };
     told.show(world.json);
     Ok(())
+}
+
+/// What the user of an account shows for a report: a PIN in a file where they have one, or else what they were told to.
+async fn confirmed_for(account: &Account, asked: &Report) -> Result<Option<Confirmed>, CliError> {
+    let method = account.verification.as_ref().map(|verification| verification.method);
+    let pin_file = asked.pin_file.as_deref();
+    if asked.verify_user || pin_file.is_some() && method == Some(VerificationMethod::Pin) {
+        return confirm(account, pin_file).await.map(Some);
+    }
+    Ok(None)
 }

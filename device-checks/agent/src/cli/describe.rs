@@ -7,7 +7,7 @@ use device_checks::wire::{KeyProtection, SignalReport, VerificationMethod};
 use serde_json::{Value, json};
 
 use crate::keys::{Choice, Configuration, KeyReference, KeyStore, Shared, StoredKey};
-use crate::state::{Account, Folder, State};
+use crate::state::{Account, Folder, State, Verification};
 
 /// Where keys live.
 pub(super) fn store(configuration: &Configuration) -> String {
@@ -41,13 +41,39 @@ pub(super) fn verification(account: &Account) -> String {
     let Some(verification) = &account.verification else {
         return "none: this account proves possession alone".to_owned();
     };
-    let by = match verification.method {
-        VerificationMethod::Pin => "PIN",
-    };
-    match verification.key.reference {
-        KeyReference::Tpm { .. } => format!("{by}, enforced by the TPM"),
-        KeyReference::Software { .. } | KeyReference::Pkcs11 { .. } => format!("{by}, enforced by this software"),
+    let by = method(verification.method);
+    match verification.service() {
+        Ok(service) => format!("{by}, by the PAM service `{service}`: enforced by this software"),
+        Err(_) if in_hardware(verification) => format!("{by}, enforced by the TPM"),
+        Err(_) => format!("{by}, enforced by this software"),
     }
+}
+
+/// What users confirm with.
+pub(super) fn method(method: VerificationMethod) -> &'static str {
+    match method {
+        VerificationMethod::Pin => "PIN",
+        VerificationMethod::Fingerprint => "fingerprint",
+        VerificationMethod::Face => "face",
+    }
+}
+
+/// Whether the TPM asks for what the user knows: no TPM knows a finger.
+fn in_hardware(verification: &Verification) -> bool {
+    verification.method == VerificationMethod::Pin && matches!(verification.key.reference, KeyReference::Tpm { .. })
+}
+
+/// Who verifies the user, for scripts.
+pub(super) fn verification_json(account: &Account) -> Value {
+    let verification = account.verification.as_ref().map(|verification| {
+        json!({
+            "key": verification.key.public.thumbprint(),
+            "method": verification.method,
+            "pamService": verification.service().ok(),
+            "enforcedBy": if in_hardware(verification) { "tpm" } else { "software" },
+        })
+    });
+    json!(verification)
 }
 
 /// Which key it is.
@@ -125,14 +151,6 @@ pub(super) fn signals(report: &SignalReport) -> [(&'static str, Option<String>);
 pub(super) fn account(folder: &Folder, account: &Account, store: Option<&dyn KeyStore>) -> Value {
     let leaf = folder.leaf(account).ok().flatten();
     let shared = store.and_then(|store| store.shared(&account.possession).ok().flatten());
-    let verification = account.verification.as_ref().map(|verification| {
-        let hardware = matches!(verification.key.reference, KeyReference::Tpm { .. });
-        json!({
-            "key": verification.key.public.thumbprint(),
-            "method": verification.method,
-            "enforcedBy": if hardware { "tpm" } else { "software" },
-        })
-    });
     json!({
         "login": account.login,
         "user": account.user,
@@ -140,7 +158,7 @@ pub(super) fn account(folder: &Folder, account: &Account, store: Option<&dyn Key
         "key": account.possession.public.thumbprint(),
         "keyProtection": account.key_protection,
         "rootClass": account.root_class,
-        "verification": verification,
+        "verification": verification_json(account),
         "managed": account.managed,
         "fastpass": account.fastpass,
         "certificate": folder.certificate(account),

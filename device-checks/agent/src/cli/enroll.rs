@@ -9,18 +9,20 @@ use device_checks::wire::{Authenticated, Organization};
 
 use super::World;
 use super::browser::Browser;
+use super::confirm::{How, Method};
 use super::error::{CliError, chain};
 use super::keep::keep;
 use super::output::{Progress, paragraph};
 use super::place::Place;
 use super::prompt::{self, attended};
-use crate::enrollment::{Applicant, Done, Step, Wish};
+use super::settle;
+use crate::enrollment::{Applicant, Chosen, Done, Journal, Step, Wish};
 use crate::gateway::Gateway;
 use crate::keys::{self, Configuration, KeyStore, Role, blocking};
 use crate::pin;
 use crate::private_file::FileError;
 use crate::secret::Secret;
-use crate::state::{Device, Instance, Pinned, State, StateError, Writer};
+use crate::state::{Account, Device, Instance, Pending, Pinned, State, StateError, Writer};
 
 /// How to enrol.
 #[derive(Args)]
@@ -43,12 +45,27 @@ pub(super) struct Asked {
     management: Option<PathBuf>,
 }
 
-/// For whom, and with which PIN.
+/// For whom, and how they confirm.
 #[derive(Args)]
 pub(super) struct Who {
     /// The user
-    #[arg(long, value_name = "LOGIN", conflicts_with = "token_file")]
+    #[arg(long, value_name = "LOGIN", conflicts_with_all = ["token_file", "browser"])]
     user: Option<String>,
+    #[command(flatten)]
+    sign_in: SignIn,
+    /// What sign-ins are confirmed with [default: what is answered, or else a PIN where there is a file with one]
+    #[arg(long, value_name = "HOW", conflicts_with = "no_pin")]
+    verify: Option<Method>,
+    #[command(flatten)]
+    how: How,
+    /// Make no user-verification key: the same as --verify none
+    #[arg(long, conflicts_with = "pin_file")]
+    no_pin: bool,
+}
+
+/// How the user says who they are.
+#[derive(Args)]
+pub(super) struct SignIn {
     /// The file with the password
     #[arg(long, value_name = "FILE", conflicts_with = "token_file")]
     password_file: Option<PathBuf>,
@@ -59,17 +76,21 @@ pub(super) struct Who {
     #[arg(long, value_name = "FILE")]
     token_file: Option<PathBuf>,
     /// Say who you are in the browser, on this machine
-    #[arg(long, conflicts_with_all = ["user", "password_file", "totp", "token_file"])]
+    #[arg(long, conflicts_with_all = ["password_file", "totp", "token_file"])]
     browser: bool,
     /// Do not open the browser, only say where to go
     #[arg(long, requires = "browser")]
     no_open: bool,
-    /// The file with the PIN of a user-verification key
-    #[arg(long, value_name = "FILE")]
-    pin_file: Option<PathBuf>,
-    /// Make no user-verification key
-    #[arg(long, conflicts_with = "pin_file")]
-    no_pin: bool,
+}
+
+/// What an enrolment is asked with.
+pub(super) struct Asking<'a> {
+    /// Who it is for, where that was said.
+    pub(super) user: Option<&'a str>,
+    pub(super) sign_in: &'a SignIn,
+    /// How they want to confirm, where that was said.
+    pub(super) verify: Option<Method>,
+    pub(super) how: &'a How,
 }
 
 /// Enrols this device for a user: the first one, or a further one.
@@ -88,7 +109,7 @@ pub(super) async fn enroll(world: &World, asked: Asked) -> Result<(), CliError> 
             )));
         }
         asked.refuse_what_is_settled(&state)?;
-        return add(world, &writer, state, &asked.who).await;
+        return add(world, &writer, state, &asked.who.asking()).await;
     }
     let url = prompt::text(asked.gateway.clone(), "Gateway (https://…)", "--gateway URL", None)?;
     let authority = asked.ca.as_deref().map(read_text).transpose()?;
@@ -104,16 +125,38 @@ pub(super) async fn enroll(world: &World, asked: Asked) -> Result<(), CliError> 
         store: configuration.store(world.folder.path())?,
         configuration,
     };
-    first(world, &writer, gateway, &organization, &asked.who, draft).await
+    first(world, &writer, gateway, &organization, &asked.who.asking(), draft).await
 }
 
 impl Who {
+    pub(super) fn asking(&self) -> Asking<'_> {
+        Asking {
+            user: self.user.as_deref(),
+            sign_in: &self.sign_in,
+            verify: self.verify.or_else(|| self.no_pin.then_some(Method::None)),
+            how: &self.how,
+        }
+    }
+}
+
+impl Asking<'_> {
+    /// How the user will confirm: as they said, or answer now.
+    async fn choose(&self, organization: &Organization, login: &str) -> Result<Option<Chosen>, CliError> {
+        // Whoever brings the password in a file is a script, and is not asked.
+        let scripted = self.sign_in.password_file.is_some() || self.sign_in.token_file.is_some();
+        self.how
+            .choose(self.verify, organization.fastpass, scripted, login)
+            .await
+    }
+
     /// The browser, where it is to be used.
     async fn browser(&self, applicant: &Applicant, organization: &Organization) -> Result<Option<Browser>, CliError> {
-        if !self.browser {
+        if !self.sign_in.browser {
             return Ok(None);
         }
-        Browser::begin(applicant, organization, !self.no_open).await.map(Some)
+        Browser::begin(applicant, organization, !self.sign_in.no_open)
+            .await
+            .map(Some)
     }
 }
 
@@ -150,12 +193,56 @@ impl Asked {
 }
 
 /// Adds an account to what is enrolled.
-pub(super) async fn add(world: &World, writer: &Writer, mut state: State, who: &Who) -> Result<(), CliError> {
-    if let Some(login) = who.user.as_deref().filter(|login| state.account(Some(login)).is_ok()) {
-        return Err(CliError::Usage(format!("`{login}` has an account here already")));
+pub(super) async fn add(world: &World, writer: &Writer, state: State, asked: &Asking<'_>) -> Result<(), CliError> {
+    if let Some(login) = asked.user.filter(|login| state.account(Some(login)).is_ok()) {
+        return Err(CliError::Usage(format!(
+            "`{login}` has an account here already: `latchkey-agent verification set` changes how it confirms"
+        )));
     }
-    let authority = state.gateway.authority.as_deref();
-    let gateway = Gateway::new(&state.gateway.issuer, authority, None)?;
+    enroll_again(world, writer, state, asked, None).await
+}
+
+/// Enrols on a device that is enrolled: a further user, or one whose new keys take the place of those there are.
+pub(super) async fn enroll_again(
+    world: &World,
+    writer: &Writer,
+    mut state: State,
+    asked: &Asking<'_>,
+    only: Option<&Account>,
+) -> Result<(), CliError> {
+    let (applicant, organization) = applicant(world, &state).await?;
+    let wish = async |_: Option<String>| {
+        Ok(Wish {
+            name: state.device.name.clone(),
+            chosen: asked.choose(&organization, only.map_or("", |only| &only.login)).await?,
+            management: world.folder.management(&state),
+            only: only.map(|only| only.user),
+        })
+    };
+    let journal = |pending: Pending| {
+        let mut state = state.clone();
+        state.pending.push(pending);
+        writer.save(&state)
+    };
+    let browser = asked.browser(&applicant, &organization).await?;
+    let ended = match apply(world, &applicant, asked, browser.as_ref(), wish, Some(&journal)).await {
+        Ok(done) => {
+            state.learn(&organization);
+            // The pinned keys stay: nothing that is signed by one of them vouches for others.
+            state.gateway.device_origin = organization.device_origin;
+            let kept = keep(world, writer, &applicant, state, done).await;
+            kept.map(|kept| kept.show(world.json))
+        }
+        Err(error) if error.leaves_open() => settle::at_once(world, writer, error).await,
+        Err(error) => writer.save(&state).map_err(CliError::from).and(Err(error)),
+    };
+    Browser::end(browser, &ended).await;
+    ended.map(drop)
+}
+
+/// This installation, as it enrols again.
+pub(super) async fn applicant(world: &World, state: &State) -> Result<(Applicant, Organization), CliError> {
+    let gateway = Gateway::new(&state.gateway.issuer, state.gateway.authority.as_deref(), None)?;
     let organization = gateway.organization().await?;
     pin::check(&state.gateway, &organization)?;
     let applicant = Applicant {
@@ -167,26 +254,7 @@ pub(super) async fn add(world: &World, writer: &Writer, mut state: State, who: &
         instance_key: state.instance.key.clone(),
         now: world.now,
     };
-    let wish = |_| {
-        Ok(Wish {
-            name: state.device.name.clone(),
-            pin: new_pin(who, &organization)?,
-            management: world.folder.management(&state),
-        })
-    };
-    let browser = who.browser(&applicant, &organization).await?;
-    let ended = match apply(world, &applicant, who, browser.as_ref(), wish).await {
-        Ok(done) => {
-            state.learn(&organization);
-            // The pinned keys stay: nothing that is signed by one of them vouches for others.
-            state.gateway.device_origin = organization.device_origin;
-            state.device.id = done.enrollment.enrolled().device;
-            keep(world, writer, &applicant, state, done).await
-        }
-        Err(error) => Err(error),
-    };
-    Browser::end(browser, &ended).await;
-    ended.map(drop)
+    Ok((applicant, organization))
 }
 
 /// What the first enrolment begins with.
@@ -203,7 +271,7 @@ async fn first(
     writer: &Writer,
     gateway: Gateway,
     organization: &Organization,
-    who: &Who,
+    asked: &Asking<'_>,
     draft: Draft,
 ) -> Result<(), CliError> {
     let store = Arc::clone(&draft.store);
@@ -217,20 +285,23 @@ async fn first(
         instance_key: instance_key.clone(),
         now: world.now,
     };
-    let wish = |named: Option<String>| {
+    let named = draft.name.clone();
+    let wish = async |from_page: Option<String>| {
         let management = draft.management.clone();
         let usual = host_name();
         // Whoever was asked in the browser is not asked again.
-        let said = draft.name.or(named).or_else(|| usual.clone().filter(|_| who.browser));
+        let said = named.or(from_page);
+        let said = said.or_else(|| usual.clone().filter(|_| asked.sign_in.browser));
         Ok(Wish {
             name: prompt::text(said, "Name of this device", "--name NAME", usual)?,
-            pin: new_pin(who, organization)?,
+            chosen: asked.choose(organization, asked.user.unwrap_or_default()).await?,
             management: management.unwrap_or_else(|| world.folder.path().join("management")),
+            only: None,
         })
     };
-    let (browser, done) = match who.browser(&applicant, organization).await {
+    let (browser, done) = match asked.browser(&applicant, organization).await {
         Ok(browser) => {
-            let done = apply(world, &applicant, who, browser.as_ref(), wish).await;
+            let done = apply(world, &applicant, asked, browser.as_ref(), wish, None).await;
             (browser, done)
         }
         Err(error) => (None, Err(error)),
@@ -246,7 +317,8 @@ async fn first(
             let (pinned, keys, management) = (draft.pinned, draft.configuration, draft.management);
             let mut state = State::new(pinned, keys, management, Instance { id, key }, device);
             state.learn(organization);
-            keep(world, writer, &applicant, state, done).await
+            let kept = keep(world, writer, &applicant, state, done).await;
+            kept.map(|kept| kept.show(world.json))
         }
         Err(error) => {
             let store = Arc::clone(&applicant.store);
@@ -264,16 +336,17 @@ async fn first(
 async fn apply(
     world: &World,
     applicant: &Applicant,
-    who: &Who,
+    asked: &Asking<'_>,
     browser: Option<&Browser>,
-    wish: impl FnOnce(Option<String>) -> Result<Wish, CliError>,
+    wish: impl AsyncFnOnce(Option<String>) -> Result<Wish, CliError>,
+    journal: Option<&Journal<'_>>,
 ) -> Result<Done, CliError> {
-    let (token, name) = match (&who.token_file, browser) {
+    let (token, name) = match (&asked.sign_in.token_file, browser) {
         (_, Some(browser)) => browser.granted().await?,
         (Some(file), None) => (prompt::read(file)?, None),
-        (None, None) => (authenticate(applicant, who).await?, None),
+        (None, None) => (authenticate(applicant, asked).await?, None),
     };
-    let wish = wish(name)?;
+    let wish = wish(name).await?;
     let progress = Progress::begin(world.json);
     let watch = |step| {
         if let Some(browser) = browser {
@@ -287,11 +360,17 @@ async fn apply(
             Step::Finishing => "asking for the certificate",
         });
     };
-    Ok(applicant.enroll(&token, &wish, &watch).await?)
+    Ok(applicant.enroll(&token, &wish, journal, &watch).await?)
 }
 
-async fn authenticate(applicant: &Applicant, who: &Who) -> Result<Secret, CliError> {
-    let user = prompt::text(who.user.clone(), "User", "--user LOGIN (or --token-file FILE)", None)?;
+async fn authenticate(applicant: &Applicant, asked: &Asking<'_>) -> Result<Secret, CliError> {
+    let who = asked.sign_in;
+    let user = prompt::text(
+        asked.user.map(str::to_owned),
+        "User",
+        "--user LOGIN (or --token-file FILE)",
+        None,
+    )?;
     let password = prompt::secret(who.password_file.as_deref(), "Password", "--password-file FILE")?;
     match applicant.authenticate(&user, &password, who.totp.as_deref()).await? {
         Authenticated::Success { token, .. } => Ok(Secret::new(token)),
@@ -307,16 +386,6 @@ async fn authenticate(applicant: &Applicant, who: &Who) -> Result<Secret, CliErr
             }
         }
     }
-}
-
-fn new_pin(who: &Who, organization: &Organization) -> Result<Option<Secret>, CliError> {
-    let fastpass = organization.fastpass;
-    // Whoever brings the password in a file is a script, and is not asked.
-    let scripted = who.password_file.is_some() || who.token_file.is_some();
-    if who.no_pin || !fastpass.enabled || scripted && who.pin_file.is_none() {
-        return Ok(None);
-    }
-    prompt::new_pin(who.pin_file.as_deref(), fastpass.user_verification_required)
 }
 
 /// What proves the machine, where the gateway can verify it.

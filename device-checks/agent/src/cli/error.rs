@@ -10,6 +10,7 @@ use crate::enrollment::EnrollError;
 use crate::gateway::{AskError, Refusal};
 use crate::installation::ConnectError;
 use crate::keys::KeyError;
+use crate::pam::PamError;
 use crate::pin::NotPinned;
 use crate::private_file::FileError;
 use crate::renew::RenewError;
@@ -61,6 +62,9 @@ pub(super) enum CliError {
     /// Nothing was reported.
     #[error(transparent)]
     Report(#[from] ReportError),
+    /// The user was not verified.
+    #[error(transparent)]
+    Pam(#[from] PamError),
     /// The gateway wants a further factor.
     #[error("{message}: give the six digits of your TOTP authenticator with --totp")]
     FactorNeeded {
@@ -109,6 +113,7 @@ impl CliError {
             | Self::Assert(_)
             | Self::Renew(_)
             | Self::Report(_)
+            | Self::Pam(_)
             | Self::FactorNeeded { .. }
             | Self::NoPort { .. }
             | Self::Late
@@ -116,6 +121,11 @@ impl CliError {
             | Self::Unwell { .. }
             | Self::Start(_) => 1,
         }
+    }
+
+    /// Whether the gateway may have enrolled keys nevertheless.
+    pub(super) fn leaves_open(&self) -> bool {
+        matches!(self, Self::Enroll(error) if error.leaves_open())
     }
 
     /// What a script is told.
@@ -157,6 +167,7 @@ impl CliError {
             | Self::Assert(_)
             | Self::Renew(_)
             | Self::Report(_)
+            | Self::Pam(_)
             | Self::FactorNeeded { .. }
             | Self::NoPort { .. }
             | Self::Late

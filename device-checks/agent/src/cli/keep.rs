@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use device_checks::wire::VerificationMethod;
 use serde_json::{Value, json};
 
 use super::World;
@@ -10,10 +9,10 @@ use super::describe;
 use super::error::{CliError, chain};
 use super::output::{Told, moment, pairs, paragraph};
 use crate::enrollment::{Applicant, Done};
-use crate::keys::{KeyStore, Shared, StoredKey, blocking};
+use crate::keys::{KeyStore, Shared, StoredKey, blocking, codes};
 use crate::private_file;
 use crate::report;
-use crate::state::{Account, State, Verification, Writer};
+use crate::state::{Account, State, Writer};
 
 /// Keeps what was enrolled, now that the receipt was believed; an older account of the same user is replaced. Says what the
 /// device is called.
@@ -23,10 +22,12 @@ pub(super) async fn keep(
     applicant: &Applicant,
     mut state: State,
     mut done: Done,
-) -> Result<String, CliError> {
+) -> Result<Kept, CliError> {
     let enrolled = done.enrollment.enrolled();
+    state.device.id = enrolled.device;
     let older = state.accounts.iter().position(|account| account.user == enrolled.user);
     let older = older.map(|index| state.accounts.remove(index));
+    state.pending.retain(|pending| pending.possession != done.possession);
     let account = Account {
         login: done.login.clone(),
         user: enrolled.user,
@@ -35,10 +36,7 @@ pub(super) async fn keep(
             .as_ref()
             .map_or_else(|| state.name_files(&done.login), |older| older.files.clone()),
         possession: done.possession.clone(),
-        verification: done.verification.clone().map(|key| Verification {
-            key,
-            method: VerificationMethod::Pin,
-        }),
+        verification: done.verification.clone(),
         key_protection: enrolled.key_protection,
         root_class: enrolled.root_class,
         managed: enrolled.managed,
@@ -48,6 +46,7 @@ pub(super) async fn keep(
     state.accounts.push(account.clone());
     writer.save(&state)?;
     if let Some(older) = older {
+        codes::forget(&world.folder.keys(), older.enrollment)?;
         let keys: Vec<StoredKey> = [
             Some(older.possession),
             older.verification.map(|verification| verification.key),
@@ -68,8 +67,28 @@ pub(super) async fn keep(
             chain(&error)
         ));
     }
-    tell(world, &state, &account, &done, &*applicant.store).show(world.json);
-    Ok(done.enrollment.enrolled().name.clone())
+    Ok(Kept {
+        told: tell(world, &state, &account, &done, &*applicant.store),
+        device: done.enrollment.enrolled().name.clone(),
+        login: account.login,
+    })
+}
+
+/// What is kept now.
+pub(super) struct Kept {
+    told: Told,
+    /// What the device is called.
+    pub(super) device: String,
+    /// Whose account it is.
+    pub(super) login: String,
+}
+
+impl Kept {
+    /// Tells the user; the device's name.
+    pub(super) fn show(self, json: bool) -> String {
+        self.told.show(json);
+        self.device
+    }
 }
 
 /// Says at once what the device is like: some applications let nobody in before.

@@ -3,6 +3,7 @@
 mod accounts;
 mod assert;
 mod browser;
+mod confirm;
 mod describe;
 mod enroll;
 pub(crate) mod error;
@@ -13,8 +14,10 @@ mod pin;
 mod place;
 mod prompt;
 mod run;
+mod settle;
 mod status;
 mod totp;
+mod verification;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -22,6 +25,7 @@ use std::process::ExitCode;
 use clap::{Args, Parser, Subcommand};
 
 use crate::installation::{Clock, Installation};
+use crate::pam::{Service, helper};
 use crate::state::Folder;
 
 pub use keep::OPENSSL_CONFIGURATION;
@@ -63,6 +67,8 @@ enum Task {
         /// What
         name: String,
     },
+    /// Show how sign-ins are confirmed, or change it
+    Verification(verification::Asked),
     /// Manage the PIN of a user-verification key
     #[command(subcommand)]
     Pin(pin::Task),
@@ -80,6 +86,14 @@ enum Task {
     Assert(assert::Asked),
     /// Print this device's present code to sign in with, or that of a TOTP secret (RFC 6238)
     Totp(totp::Asked),
+    /// What this program runs itself to ask a PAM service
+    #[command(name = helper::COMMAND, hide = true)]
+    VerifyByPam {
+        #[arg(long)]
+        service: Service,
+        #[arg(long)]
+        within: u32,
+    },
 }
 
 /// What every command works with.
@@ -93,6 +107,9 @@ struct World {
 pub fn main(now: Clock) -> ExitCode {
     let Arguments { common, task } = Arguments::parse();
     let json = common.json;
+    if let Task::VerifyByPam { service, within } = &task {
+        return helper::run(service, *within);
+    }
     match perform(common, task, now) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error @ CliError::Unwell { .. }) => ExitCode::from(error.exit_code()),
@@ -122,11 +139,13 @@ fn perform(common: Common, task: Task, now: Clock) -> Result<(), CliError> {
         .build()
         .map_err(CliError::Start)?;
     runtime.block_on(async {
+        settle::before(&world).await;
         match task {
             Task::Enroll(asked) => enroll::enroll(&world, *asked).await,
             Task::Status => status::show(&world).await,
             Task::Accounts(task) => accounts::perform(&world, task).await,
             Task::Rename { name } => accounts::rename(&world, &name).await,
+            Task::Verification(asked) => verification::perform(&world, asked).await,
             Task::Pin(task) => pin::perform(&world, task).await,
             Task::Renew(which) => accounts::renew(&world, &which).await,
             Task::Unenroll(forget) => accounts::unenroll(&world, &forget).await,
@@ -135,6 +154,8 @@ fn perform(common: Common, task: Task, now: Clock) -> Result<(), CliError> {
             Task::Doctor => examine::examine(&world).await,
             Task::Assert(asked) => assert::assert(&world, &asked).await,
             Task::Totp(asked) => totp::perform(&world, &asked).await,
+            // Done before there were threads.
+            Task::VerifyByPam { .. } => Ok(()),
         }
     })
 }
@@ -181,6 +202,12 @@ mod tests {
             "latchkey-agent --state s accounts list --json",
             "latchkey-agent rename laptop",
             "latchkey-agent pin change --account alice --pin-file a --new-pin-file b",
+            "latchkey-agent enroll --gateway https://a --verify fingerprint --pam-service sudo",
+            "latchkey-agent accounts add --user bob --verify none",
+            "latchkey-agent verification",
+            "latchkey-agent verification set",
+            "latchkey-agent verification set face --account alice --browser --no-open",
+            "latchkey-agent verification set pin --password-file p --totp 123456 --pin-file f --json",
             "latchkey-agent renew --account alice",
             "latchkey-agent unenroll",
             "latchkey-agent report --pin-file p",
@@ -210,6 +237,10 @@ mod tests {
             "latchkey-agent enroll --gateway https://a --browser --totp 123456",
             "latchkey-agent enroll --gateway https://a --browser --token-file t",
             "latchkey-agent enroll --gateway https://a --no-open",
+            "latchkey-agent enroll --gateway https://a --no-pin --verify pin",
+            "latchkey-agent enroll --gateway https://a --verify voice",
+            "latchkey-agent enroll --gateway https://a --verify face --pam-service ../shadow",
+            "latchkey-agent verification set face --browser --password-file p",
             "latchkey-agent assert",
             "latchkey-agent totp --set-up --secret-file f",
             "latchkey-agent totp --pin-file p",

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use clap::{Args, Subcommand};
+use device_checks::wire::VerificationMethod;
 use serde_json::json;
 
 use super::World;
@@ -42,6 +43,9 @@ pub(super) async fn perform(world: &World, task: Task) -> Result<(), CliError> {
     let account = installation.state.account(asked.account.as_deref())?.clone();
     let verification = account.verification.clone();
     let verification = verification.ok_or_else(|| AssertError::NoVerification(account.login.clone()))?;
+    if verification.method != VerificationMethod::Pin {
+        return Err(AssertError::OtherWay(account.login).into());
+    }
     let old = prompt::secret(asked.pin_file.as_deref(), "Present PIN", prompt::PIN_FLAG)?;
     let new = prompt::new_pin(asked.new_pin_file.as_deref(), true)?;
     let new = new.ok_or(CliError::Missing {
@@ -51,7 +55,7 @@ pub(super) async fn perform(world: &World, task: Task) -> Result<(), CliError> {
     let (store, now) = (Arc::clone(&installation.store), installation.now());
     let changed = blocking::<_, KeyError>(move || {
         let by = Verify::Pin(&old);
-        store.change(&verification.key, Unlock { by, now }, Verify::Pin(&new))
+        store.change(&verification.key, Unlock { by, now }, &new)
     });
     let changed = changed.await?;
     let accounts = installation.state.accounts.iter_mut();

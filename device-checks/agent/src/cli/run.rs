@@ -12,6 +12,7 @@ use tracing::{info, warn};
 
 use super::World;
 use super::error::{CliError, chain};
+use super::settle;
 use crate::installation::Installation;
 use crate::loopback::authenticator::Authenticator;
 use crate::loopback::listen;
@@ -78,6 +79,7 @@ pub(super) async fn run(world: &World, asked: Asked) -> Result<(), CliError> {
 
 /// Sees to every account that it is time for; says how long there is nothing to do.
 async fn round(world: &World, authenticator: &Authenticator, seen: &mut BTreeMap<EnrollmentId, Seen>) -> Duration {
+    settle::before(world).await;
     // Read each time: accounts come and go meanwhile.
     let installation = match world.installation() {
         Ok(installation) => installation,

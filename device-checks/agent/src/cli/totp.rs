@@ -8,6 +8,7 @@ use serde_json::json;
 use totp_rs::{Builder, Secret};
 
 use super::World;
+use super::confirm::confirm;
 use super::error::CliError;
 use super::output::Told;
 use super::prompt;
@@ -64,13 +65,13 @@ async fn set_up(world: &World, asked: &Asked) -> Result<(), CliError> {
     let installation = world.installation()?;
     let account = installation.state.account(asked.account.as_deref())?.clone();
     let gateway = installation.connect().await?;
-    let _turn = installation.folder.turn_to_try_a_pin()?;
+    let _turn;
     let key = match account.verification {
         None => AccountKey::possession(&installation.store, &account).await?,
         Some(_) => {
-            let title = format!("PIN of {}", account.login);
-            let pin = prompt::secret(asked.pin_file.as_deref(), &title, prompt::PIN_FLAG)?;
-            AccountKey::verification(&installation.store, &account, &pin, installation.now()).await?
+            let confirmed = confirm(&account, asked.pin_file.as_deref()).await?;
+            _turn = installation.folder.turn_to_try_a_pin()?;
+            AccountKey::verification(&installation.store, &account, &confirmed, installation.now()).await?
         }
     };
     let GivenTotp { secret } = installation.ask_for_codes(&gateway, &account, &key).await?;

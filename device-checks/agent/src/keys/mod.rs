@@ -18,6 +18,7 @@ use device_checks::{Amr, jws};
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
+use crate::pam::Verified;
 use crate::private_file::FileError;
 use crate::secret::Secret;
 
@@ -38,11 +39,23 @@ pub enum Role {
     Verification,
 }
 
-/// How a user shows that it is them. Fingerprint and face will join.
+/// How a user shows that it is them.
 #[derive(Debug, Clone, Copy)]
 pub enum Verify<'a> {
-    /// By a PIN.
+    /// By a PIN, which the store asks for itself.
     Pin(&'a Secret),
+    /// By a service of the operating system, which the store has to believe: it keeps such a key as it keeps those that ask for
+    /// nobody.
+    Checked(&'a Verified),
+}
+
+/// What a user showed.
+#[derive(Debug, Clone)]
+pub enum Confirmed {
+    /// This PIN, right or wrong.
+    Pin(Secret),
+    /// Themselves, to a service of the operating system.
+    Checked(Verified),
 }
 
 /// A try to open a key that asks for its user.
@@ -118,7 +131,7 @@ pub trait KeyStore: Send + Sync {
     /// # Errors
     ///
     /// As [`KeyStore::open`].
-    fn change(&self, key: &StoredKey, unlock: Unlock<'_>, to: Verify<'_>) -> Result<StoredKey, KeyError>;
+    fn change(&self, key: &StoredKey, unlock: Unlock<'_>, to: &Secret) -> Result<StoredKey, KeyError>;
 
     /// How other programs use a key that asks for nobody; nothing where they cannot.
     ///
@@ -266,11 +279,22 @@ pub enum KeyError {
     Worker,
 }
 
-impl Verify<'_> {
-    /// How the protocol calls it.
-    pub fn method(self) -> VerificationMethod {
+impl Confirmed {
+    /// The same for a key store.
+    pub fn verify(&self) -> Verify<'_> {
         match self {
-            Self::Pin(_) => VerificationMethod::Pin,
+            Self::Pin(pin) => Verify::Pin(pin),
+            Self::Checked(verified) => Verify::Checked(verified),
+        }
+    }
+
+    /// Whether this is what a key of this method asks for.
+    pub fn is_by(&self, method: VerificationMethod) -> bool {
+        match (self, method) {
+            (Self::Pin(_), VerificationMethod::Pin)
+            | (Self::Checked(_), VerificationMethod::Fingerprint | VerificationMethod::Face) => true,
+            (Self::Pin(_), VerificationMethod::Fingerprint | VerificationMethod::Face)
+            | (Self::Checked(_), VerificationMethod::Pin) => false,
         }
     }
 }
@@ -279,6 +303,8 @@ impl Verify<'_> {
 pub fn amr(method: VerificationMethod) -> Amr {
     match method {
         VerificationMethod::Pin => Amr::Pin,
+        VerificationMethod::Fingerprint => Amr::Fingerprint,
+        VerificationMethod::Face => Amr::Face,
     }
 }
 
@@ -304,10 +330,11 @@ pub async fn blocking<T: Send + 'static, E: From<KeyError> + Send + 'static>(
 }
 
 /// A PIN that can be one.
-fn checked(verify: Verify<'_>) -> Result<&Secret, KeyError> {
-    match verify {
-        Verify::Pin(pin) if (4..=64).contains(&pin.expose().chars().count()) => Ok(pin),
-        Verify::Pin(_) => Err(KeyError::UnfitPin),
+fn checked(pin: &Secret) -> Result<&Secret, KeyError> {
+    if (4..=64).contains(&pin.expose().chars().count()) {
+        Ok(pin)
+    } else {
+        Err(KeyError::UnfitPin)
     }
 }
 

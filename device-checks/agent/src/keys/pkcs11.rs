@@ -103,7 +103,7 @@ impl KeyStore for Pkcs11Store {
         }))
     }
 
-    fn change(&self, key: &StoredKey, unlock: Unlock<'_>, to: Verify<'_>) -> Result<StoredKey, KeyError> {
+    fn change(&self, key: &StoredKey, unlock: Unlock<'_>, to: &Secret) -> Result<StoredKey, KeyError> {
         let (id, guard) = parts(key)?;
         let (pin, guard): (&Secret, _) = (checked(to)?, guard.ok_or(KeyError::OtherStore)?);
         let vault = Vault::take(&self.folder)?;

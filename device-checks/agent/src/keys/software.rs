@@ -71,7 +71,7 @@ impl KeyStore for SoftwareStore {
         }
     }
 
-    fn change(&self, key: &StoredKey, unlock: Unlock<'_>, to: Verify<'_>) -> Result<StoredKey, KeyError> {
+    fn change(&self, key: &StoredKey, unlock: Unlock<'_>, to: &Secret) -> Result<StoredKey, KeyError> {
         let (file, pin) = (name(key)?, checked(to)?);
         let vault = Vault::take(&self.folder)?;
         let path = self.path(file, "key");
@@ -140,10 +140,13 @@ impl Vault {
         if !sealed.takes_pin() {
             return sealed.open(name, &self.key, None).map_err(|_| damaged());
         }
-        let Unlock {
+        let Some(Unlock {
             by: Verify::Pin(pin),
             now,
-        } = unlock.ok_or(KeyError::PinNeeded)?;
+        }) = unlock
+        else {
+            return Err(KeyError::PinNeeded);
+        };
         let tries = Tries::new(path.with_added_extension("tries"));
         tries.begin(now)?;
         let secret = sealed
@@ -176,11 +179,14 @@ impl DeviceKey for SoftwareKey {
     }
 }
 
-/// The PIN a key of this role is to be kept under.
+/// The PIN a key of this role is to be kept under; nothing where it is a service of the operating system that is asked.
 pub(super) fn pin_for(role: Role, verify: Option<Verify<'_>>) -> Result<Option<&Secret>, KeyError> {
     match role {
         Role::Instance | Role::Possession => Ok(None),
-        Role::Verification => checked(verify.ok_or(KeyError::PinNeeded)?).map(Some),
+        Role::Verification => match verify.ok_or(KeyError::PinNeeded)? {
+            Verify::Pin(pin) => checked(pin).map(Some),
+            Verify::Checked(_) => Ok(None),
+        },
     }
 }
 
@@ -286,10 +292,10 @@ mod tests {
         };
 
         assert!(matches!(
-            store.change(&key, unlock(&new), Verify::Pin(&old)),
+            store.change(&key, unlock(&new), &old),
             Err(KeyError::WrongPin { .. })
         ));
-        let key = store.change(&key, unlock(&old), Verify::Pin(&new)).unwrap();
+        let key = store.change(&key, unlock(&old), &new).unwrap();
 
         assert!(matches!(open(&store, &key, "2468"), Err(KeyError::WrongPin { .. })));
         assert!(open(&store, &key, "8642").is_ok());
@@ -305,6 +311,24 @@ mod tests {
             store.create(Role::Verification, None),
             Err(KeyError::PinNeeded)
         ));
+    }
+
+    /// A service of the operating system stands before such a key, not a PIN: the store keeps it as it keeps a possession key, and
+    /// no such word opens a key with a PIN.
+    #[test]
+    fn what_a_service_verified_opens_its_own_keys_alone() {
+        let (_folder, store) = store();
+        let verified = crate::pam::Verified::assumed();
+        let by = Verify::Checked(&verified);
+        let unlock = Unlock { by, now: NOW };
+        let [key, with_pin] = [
+            store.create(Role::Verification, Some(by)).unwrap(),
+            create(&store, "2468"),
+        ];
+
+        assert!(store.open(&key, Some(unlock)).is_ok());
+        assert!(matches!(store.open(&with_pin, Some(unlock)), Err(KeyError::PinNeeded)));
+        assert!(open(&store, &with_pin, "2468").is_ok(), "control");
     }
 
     #[test]

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use device_checks::loopback::{
     CHALLENGE_PATH, ChallengeAnswered, ChallengeRequest, LoopbackErrorCode, PROBE_PATH, Probed,
 };
-use device_checks::wire::{ANSWERS_PATH, AnswerTaken, Answered, Organization, Timestamp};
+use device_checks::wire::{ANSWERS_PATH, AnswerTaken, Answered, Organization, Timestamp, VerificationMethod};
 use device_checks::{Challenge, Outcome};
 use http::{Method, StatusCode};
 use tokio::sync::Notify;
@@ -22,12 +22,12 @@ use crate::challenge::{BadChallenge, VerifiedChallenge};
 use crate::cli::error::chain;
 use crate::gateway::{Ask, Gateway};
 use crate::installation::{Clock, Installation};
-use crate::keys::KeyError;
+use crate::keys::{Confirmed, KeyError};
+use crate::pam::{self, PamError};
 use crate::prompt::{Decision, Prompt, Question};
 use crate::report::{self, Facts, Said};
-use crate::secret::Secret;
 use crate::signals::Collector;
-use crate::state::{Account, Folder, State};
+use crate::state::{Account, Folder, State, Verification};
 
 /// Answers challenges for the accounts in a folder.
 pub struct Authenticator {
@@ -143,7 +143,7 @@ impl Authenticator {
                 let _asking = self.question.try_lock().map_err(|_| Unanswered::Busy)?;
                 Decided::Possession(self.approval(account, asked).await)
             }
-            Way::Pin => {
+            Way::Verified => {
                 let _asking = self.question.try_lock().map_err(|_| Unanswered::Busy)?;
                 self.verified(&known, account, asked).await?
             }
@@ -168,8 +168,59 @@ impl Authenticator {
         }
     }
 
-    /// What the user says who has to approve with a PIN, for as many wrong ones as are allowed.
+    /// What the user says who has to approve and be verified.
     async fn verified(&self, known: &Known, account: &Account, asked: &Challenge) -> Result<Decided, Unanswered> {
+        match &account.verification {
+            Some(verification) if verification.method == VerificationMethod::Pin => {
+                self.by_pin(known, account, asked).await
+            }
+            Some(verification) => self.by_service(known, account, verification, asked).await,
+            None => Ok(Decided::Possession(Outcome::VerificationUnavailable)),
+        }
+    }
+
+    /// What the user says who is verified by a service of the operating system: first to whom they say it.
+    async fn by_service(
+        &self,
+        known: &Known,
+        account: &Account,
+        verification: &Verification,
+        asked: &Challenge,
+    ) -> Result<Decided, Unanswered> {
+        let question = Question::about(account, asked, false).followed_by(verification.method);
+        match self.prompt.ask(&question, self.left(asked)).await {
+            Decision::Approved(_) => {}
+            refused => return Ok(Decided::Possession(without_key(&refused))),
+        }
+        let answered = match self.confirmed(account, verification, asked).await {
+            Ok(confirmed) => self.try_confirmed(known, account, asked, &confirmed).await,
+            Err(PamError::Cancelled) => return Ok(Decided::Possession(Outcome::Cancelled)),
+            Err(error) => Err(error.into()),
+        };
+        Ok(answered.map_or_else(
+            |error| {
+                let error = chain(&error);
+                tracing::warn!(account = account.login, error, "the user cannot be verified");
+                Decided::Possession(Outcome::VerificationUnavailable)
+            },
+            Decided::Verified,
+        ))
+    }
+
+    /// Has the account's service verify the user, for as long as the challenge can be answered.
+    pub(crate) async fn confirmed(
+        &self,
+        account: &Account,
+        verification: &Verification,
+        asked: &Challenge,
+    ) -> Result<Confirmed, PamError> {
+        let service = verification.service()?;
+        let verified = pam::verify(&service, &account.login, &self.prompt, self.left(asked)).await;
+        verified.map(Confirmed::Checked)
+    }
+
+    /// What the user says who approves with a PIN, for as many wrong ones as are allowed.
+    async fn by_pin(&self, known: &Known, account: &Account, asked: &Challenge) -> Result<Decided, Unanswered> {
         let mut question = Question::about(account, asked, true);
         while question.again < TRIES {
             let pin = match self.prompt.ask(&question, self.left(asked)).await {
@@ -180,7 +231,7 @@ impl Authenticator {
             if pin.is_empty() {
                 continue;
             }
-            match self.try_pin(known, account, asked, &pin).await {
+            match self.try_confirmed(known, account, asked, &Confirmed::Pin(pin)).await {
                 Ok(answer) => return Ok(Decided::Verified(answer)),
                 Err(error) => match error.wrong_pin() {
                     Some(left) => question.tries_left = left,
@@ -199,15 +250,15 @@ impl Authenticator {
     }
 
     /// Signs by the user-verification key; hardware finds a wrong PIN only when the key signs.
-    async fn try_pin(
+    async fn try_confirmed(
         &self,
         known: &Known,
         account: &Account,
         asked: &Challenge,
-        pin: &Secret,
+        confirmed: &Confirmed,
     ) -> Result<String, AssertError> {
         let facts = facts(known, account, asked).await?;
-        let (key, _turn) = self.open(known, account, pin).await?;
+        let (key, _turn) = self.open(known, account, confirmed).await?;
         let claims = said(&key, asked, Outcome::Approved).about(account, asked, &facts, self.now());
         Ok(report::sign(key.key, claims).await?)
     }
@@ -217,13 +268,18 @@ impl Authenticator {
         &self,
         known: &Known,
         account: &Account,
-        pin: &Secret,
+        confirmed: &Confirmed,
     ) -> Result<(AccountKey, Option<File>), AssertError> {
         let folder = self.folder.clone();
-        let turn = tokio::task::spawn_blocking(move || folder.turn_to_try_a_pin());
-        // Without the lock it is tried nevertheless: the counts are kept elsewhere.
-        let turn = turn.await.map_err(|_| KeyError::Worker)?.ok();
-        let key = AccountKey::verification(&known.installation.store, account, pin, self.now()).await?;
+        let turn = match confirmed {
+            Confirmed::Pin(_) => {
+                let turn = tokio::task::spawn_blocking(move || folder.turn_to_try_a_pin());
+                // Without the lock it is tried nevertheless: the counts are kept elsewhere.
+                turn.await.map_err(|_| KeyError::Worker)?.ok()
+            }
+            Confirmed::Checked(_) => None,
+        };
+        let key = AccountKey::verification(&known.installation.store, account, confirmed, self.now()).await?;
         Ok((key, turn))
     }
 

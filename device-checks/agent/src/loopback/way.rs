@@ -1,4 +1,4 @@
-//! What does a challenge take: nobody, a user's word, or their PIN? By what it demands and what there is.
+//! What does a challenge take: nobody, a user's word, or their PIN, finger or face? By what it demands and what there is.
 
 use device_checks::{Challenge, Demand, KeyType};
 
@@ -11,8 +11,8 @@ pub(crate) enum Way {
     Silent,
     /// By the possession key, once the user approved.
     Approval,
-    /// By the user-verification key, once the user approved with their PIN; never by another.
-    Pin,
+    /// By the user-verification key, once the user approved and was verified; never by another.
+    Verified,
     /// It cannot be met here, and that is the answer.
     Unavailable,
 }
@@ -37,11 +37,11 @@ pub(crate) fn may_ask(asked: &Challenge) -> bool {
 pub(crate) fn way(asked: &Challenge, means: Means) -> Way {
     let can_verify = means.verification && means.attended && asked.key_types.contains(&KeyType::UserVerification);
     if wants_user(asked) {
-        return if can_verify { Way::Pin } else { Way::Unavailable };
+        return if can_verify { Way::Verified } else { Way::Unavailable };
     }
     let likes_user = asked.user_verification == Demand::Preferred;
     match (asked.user_mediation, means.attended) {
-        _ if likes_user && can_verify => Way::Pin,
+        _ if likes_user && can_verify => Way::Verified,
         (Demand::Required, false) => Way::Unavailable,
         (Demand::Required | Demand::Preferred | Demand::Optional, true) => Way::Approval,
         (Demand::None | Demand::Discouraged, true) if likes_user => Way::Approval,
@@ -88,12 +88,12 @@ mod tests {
             let asked = challenge(mediation, Demand::Required);
             assert_eq!(
                 [BOTH, NO_KEY, NOBODY].map(|means| way(&asked, means)),
-                [Way::Pin, Way::Unavailable, Way::Unavailable]
+                [Way::Verified, Way::Unavailable, Way::Unavailable]
             );
         }
         let mut by_key_alone = challenge(Demand::None, Demand::None);
         by_key_alone.key_types = vec![KeyType::UserVerification];
-        assert_eq!(way(&by_key_alone, BOTH), Way::Pin);
+        assert_eq!(way(&by_key_alone, BOTH), Way::Verified);
         assert_eq!(way(&by_key_alone, NO_KEY), Way::Unavailable);
     }
 
@@ -102,7 +102,7 @@ mod tests {
         let asked = challenge(Demand::None, Demand::Preferred);
         assert_eq!(
             [BOTH, NO_KEY, NOBODY].map(|means| way(&asked, means)),
-            [Way::Pin, Way::Approval, Way::Silent]
+            [Way::Verified, Way::Approval, Way::Silent]
         );
         let mut possession_alone = asked;
         possession_alone.key_types = vec![KeyType::ProofOfPossession];

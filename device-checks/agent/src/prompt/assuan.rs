@@ -9,16 +9,12 @@ use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncWrite, AsyncWriteExt, BufReader
 use tokio::process::Command;
 use zeroize::{Zeroize, Zeroizing};
 
-use super::{Group, Question, Typed};
+use super::desktop::Sheet;
+use super::{Group, Typed};
 use crate::secret::Secret;
 
-/// Asks for a PIN or a number, under this name.
-pub(super) async fn ask(
-    pinentry: &mut Command,
-    question: &Question,
-    name: &str,
-    patience: Duration,
-) -> io::Result<Typed> {
+/// Asks for a PIN or a number.
+pub(super) async fn ask(pinentry: &mut Command, sheet: &Sheet, patience: Duration) -> io::Result<Typed> {
     let mut child = pinentry
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
@@ -29,7 +25,7 @@ pub(super) async fn ask(
     let (Some(stdin), Some(stdout)) = (child.stdin.take(), child.stdout.take()) else {
         return Err(io::ErrorKind::BrokenPipe.into());
     };
-    let decided = talk(stdin, BufReader::new(stdout), (question, name), patience).await;
+    let decided = talk(stdin, BufReader::new(stdout), sheet, patience).await;
     // It ends when nobody talks to it any more.
     let _ = child.wait().await;
     group.ended();
@@ -39,22 +35,23 @@ pub(super) async fn ask(
 async fn talk(
     mut to: impl AsyncWrite + Unpin,
     mut from: BufReader<impl AsyncRead + Unpin>,
-    (question, name): (&Question, &str),
+    sheet: &Sheet,
     patience: Duration,
 ) -> io::Result<Typed> {
     expect_ok(&mut from).await?;
-    let description = [&[question.title()][..], &question.lines()].concat().join("\n");
+    let description = [&[sheet.title.clone()][..], &sheet.lines].concat().join("\n");
     let mut commands = vec![
         "SETTITLE Latchkey".to_owned(),
         format!("SETDESC {}", escape(&description)),
-        format!("SETPROMPT {name}:"),
+        format!("SETPROMPT {}:", escape(&sheet.name)),
         "SETOK Approve".to_owned(),
         "SETCANCEL Deny".to_owned(),
     ];
     commands.extend(
-        question
-            .complaint()
-            .map(|complaint| format!("SETERROR {}", escape(&complaint))),
+        sheet
+            .complaint
+            .as_ref()
+            .map(|complaint| format!("SETERROR {}", escape(complaint))),
     );
     for command in commands {
         send(&mut to, &command).await?;
@@ -162,6 +159,7 @@ mod tests {
     use tokio::io::AsyncReadExt;
 
     use super::*;
+    use crate::prompt::Question;
 
     #[tokio::test]
     async fn a_pin_is_asked_for_and_taken_out_of_its_escapes() {
@@ -208,6 +206,7 @@ mod tests {
             place: None,
             origin: "https://a".to_owned(),
             pin: true,
+            then: None,
             number: false,
             again: 1,
             tries_left: None,
@@ -215,7 +214,7 @@ mod tests {
         let decided = talk(
             theirs,
             BufReader::new(says.as_bytes()),
-            (&question, "PIN"),
+            &Sheet::of(&question, "PIN"),
             Duration::from_secs(9),
         )
         .await;

@@ -6,25 +6,44 @@
 use std::io;
 use std::process::Stdio;
 
+use serde::Serialize;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::process::Command;
 use zeroize::Zeroizing;
 
-use super::{Decision, Given, Group, Question};
+use super::{Decision, Given, Group, Message, Question, Typed};
 use crate::secret::Secret;
 
 /// Runs it and hears it out.
 pub(super) async fn ask(command: &str, question: &Question) -> io::Result<Decision> {
-    let mut program = Command::new("sh");
-    program.arg("-c").arg(command);
-    let mut json = serde_json::to_vec(question)?;
-    json.push(b'\n');
-    let (ended_well, said) = run(&mut program, &json).await?;
+    let (ended_well, said) = tell(command, question).await?;
     Ok(match ended_well {
         true => Decision::Approved(given(question, &said)),
         false if question.is_elsewhere() && text(line(&said, 0)) == NOT_ME => Decision::NotMe,
         false => Decision::Denied,
     })
+}
+
+/// Lets it show what a service says: one that does not end well cancels.
+pub(super) async fn show(command: &str, message: &Message) -> io::Result<bool> {
+    Ok(!tell(command, message).await?.0)
+}
+
+/// Lets it ask for what a service wants typed.
+pub(super) async fn input(command: &str, message: &Message) -> io::Result<Typed> {
+    let (ended_well, said) = tell(command, message).await?;
+    Ok(match ended_well {
+        true => Typed::Text(first_line(&said)),
+        false => Typed::No,
+    })
+}
+
+async fn tell(command: &str, what: &impl Serialize) -> io::Result<(bool, Zeroizing<Vec<u8>>)> {
+    let mut program = Command::new("sh");
+    program.arg("-c").arg(command);
+    let mut json = serde_json::to_vec(what)?;
+    json.push(b'\n');
+    run(&mut program, &json).await
 }
 
 /// What was typed, line by line.

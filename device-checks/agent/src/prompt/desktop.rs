@@ -8,7 +8,31 @@ use std::time::Duration;
 use tokio::process::Command;
 
 use super::command::{first_line, run};
-use super::{Decision, Given, Question, Typed, assuan};
+use super::{Decision, Given, Message, Question, Typed, assuan};
+
+/// What somebody is asked to type.
+#[derive(Debug, Clone)]
+pub(super) struct Sheet {
+    /// What it is called.
+    pub(super) name: String,
+    /// What it is for, in a line.
+    pub(super) title: String,
+    /// What else is said.
+    pub(super) lines: Vec<String>,
+    /// What went wrong before.
+    pub(super) complaint: Option<String>,
+}
+
+impl Sheet {
+    pub(super) fn of(question: &Question, name: &str) -> Self {
+        Self {
+            name: name.to_owned(),
+            title: question.title(),
+            lines: question.lines(),
+            complaint: question.complaint(),
+        }
+    }
+}
 
 /// A desktop that somebody looks at.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -45,13 +69,16 @@ impl Desktop {
             }
         }
         if question.number {
-            match self.ask_typed(question, "Number in the browser", patience).await? {
+            match self
+                .ask_typed(&Sheet::of(question, "Number in the browser"), patience)
+                .await?
+            {
                 Typed::Text(number) => number.expose().trim().clone_into(&mut given.number),
                 refused => return Ok(refused.into()),
             }
         }
         if question.pin {
-            match self.ask_typed(question, "PIN", patience).await? {
+            match self.ask_typed(&Sheet::of(question, "PIN"), patience).await? {
                 Typed::Text(pin) => given.pin = pin,
                 refused => return Ok(refused.into()),
             }
@@ -77,9 +104,33 @@ impl Desktop {
         }
     }
 
-    async fn ask_typed(&self, question: &Question, name: &str, patience: Duration) -> io::Result<Typed> {
+    /// Shows what a service says; whether the user cancels.
+    pub(super) async fn show(&self, message: &Message, patience: Duration) -> io::Result<bool> {
+        let mut program = self.program(&self.notify);
+        program
+            .args(["--app-name=Latchkey", "--icon=dialog-password", "--urgency=critical"])
+            .args(["--wait", "--action=cancel=Cancel"])
+            .arg(format!("--expire-time={}", patience.as_millis()))
+            .args(["--", &message.title(), &escape(&message.line())]);
+        let (_, said) = run(&mut program, &[]).await?;
+        Ok(said.trim_ascii() == b"cancel")
+    }
+
+    /// Has typed what a service asks for.
+    pub(super) async fn input(&self, message: &Message, patience: Duration) -> io::Result<Typed> {
+        let line = message.line();
+        let sheet = Sheet {
+            name: line.trim_end_matches([':', ' ']).to_owned(),
+            title: message.title(),
+            lines: Vec::new(),
+            complaint: None,
+        };
+        self.ask_typed(&sheet, patience).await
+    }
+
+    async fn ask_typed(&self, sheet: &Sheet, patience: Duration) -> io::Result<Typed> {
         let pinentry = match on_path("pinentry") {
-            Some(pinentry) => assuan::ask(&mut self.program(&pinentry), question, name, patience).await,
+            Some(pinentry) => assuan::ask(&mut self.program(&pinentry), sheet, patience).await,
             None => Err(io::ErrorKind::NotFound.into()),
         };
         let failure = match pinentry {
@@ -90,7 +141,7 @@ impl Desktop {
             return Err(failure);
         };
         let mut program = self.program(&zenity);
-        let title = [&[format!("{name}: {}", question.title())][..], &question.lines()]
+        let title = [&[format!("{}: {}", sheet.name, sheet.title)][..], &sheet.lines]
             .concat()
             .join(" ");
         program

@@ -3,10 +3,12 @@
 mod assuan;
 mod command;
 mod desktop;
+mod message;
 mod terminal;
 
 use std::time::Duration;
 
+use device_checks::wire::VerificationMethod;
 use device_checks::{Challenge, PUSH};
 use rustix::process::{Pid, Signal, kill_process_group};
 use serde::Serialize;
@@ -16,6 +18,8 @@ use crate::secret::Secret;
 use crate::state::Account;
 
 use desktop::Desktop;
+
+pub(crate) use message::Message;
 
 /// What a user is asked.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -41,6 +45,9 @@ pub struct Question {
     pub origin: String,
     /// Whether a PIN is wanted.
     pub pin: bool,
+    /// What a service of the operating system asks for once this is approved, where one does.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub then: Option<VerificationMethod>,
     /// Whether the number is wanted that the browser shows.
     pub number: bool,
     /// How often it was asked before, for this challenge: so many PINs were wrong.
@@ -76,7 +83,7 @@ pub struct Given {
 
 /// What came of one thing to type.
 #[derive(Debug)]
-enum Typed {
+pub(crate) enum Typed {
     /// This.
     Text(Secret),
     /// It was refused.
@@ -92,6 +99,8 @@ pub enum Prompt {
     Command(String),
     /// By whatever there is: a desktop, a terminal, or nobody.
     Usual,
+    /// In the terminal where the command was typed.
+    Terminal,
 }
 
 impl Question {
@@ -107,9 +116,18 @@ impl Question {
             place: sign_in.and_then(|sign_in| sign_in.place.clone()),
             origin: asked.origin.clone(),
             pin,
+            then: None,
             number: asked.number,
             again: 0,
             tries_left: None,
+        }
+    }
+
+    /// The same, where a service of the operating system verifies the user in this way next.
+    pub fn followed_by(self, method: VerificationMethod) -> Self {
+        Self {
+            then: Some(method),
+            ..self
         }
     }
 
@@ -132,6 +150,11 @@ impl Question {
             );
         }
         lines.push(format!("Asked by {}.", self.origin));
+        lines.extend(self.then.and_then(|then| match then {
+            VerificationMethod::Pin => None,
+            VerificationMethod::Fingerprint => Some("Your fingerprint is asked for next.".to_owned()),
+            VerificationMethod::Face => Some("Your face is asked for next.".to_owned()),
+        }));
         lines.extend(self.complaint());
         lines.iter().map(|line| printable(line)).collect()
     }
@@ -166,6 +189,7 @@ impl Prompt {
         match self {
             Self::Command(_) => true,
             Self::Usual => Desktop::find().await.is_some() || terminal::is_attended(),
+            Self::Terminal => terminal::is_attended(),
         }
     }
 
@@ -183,6 +207,8 @@ impl Prompt {
                 None if terminal::is_attended() => terminal::ask(question).await,
                 None => return Decision::Unavailable,
             },
+            Self::Terminal if terminal::is_attended() => terminal::ask(question).await,
+            Self::Terminal => return Decision::Unavailable,
         };
         decided.unwrap_or_else(|error| {
             tracing::warn!(%error, "the user cannot be asked");
@@ -192,17 +218,17 @@ impl Prompt {
 }
 
 /// A program and all it started, which end with this unless it ended before.
-struct Group(Option<Pid>);
+pub(crate) struct Group(Option<Pid>);
 
 impl Group {
     /// Those of a child that was started as the first of a group.
-    fn of(child: &tokio::process::Child) -> Self {
+    pub(crate) fn of(child: &tokio::process::Child) -> Self {
         let id = child.id().and_then(|id| i32::try_from(id).ok());
         Self(id.and_then(Pid::from_raw))
     }
 
     /// It ended by itself.
-    fn ended(mut self) {
+    pub(crate) fn ended(mut self) {
         self.0 = None;
     }
 }
@@ -372,6 +398,7 @@ mod tests {
             place: None,
             origin: "https://auth.example.com".to_owned(),
             pin: true,
+            then: None,
             number: false,
             again: 0,
             tries_left: None,

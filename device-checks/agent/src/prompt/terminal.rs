@@ -9,7 +9,7 @@ use rustix::termios::{LocalModes, OptionalActions, QueueSelector, Termios, tcflu
 use tokio::net::unix::pipe::Receiver;
 use zeroize::Zeroizing;
 
-use super::{Decision, Given, Question};
+use super::{Decision, Given, Message, Question, Typed};
 use crate::secret::Secret;
 
 /// Whether somebody sits there: a job in the background is not to read what is typed for others.
@@ -64,6 +64,28 @@ pub(super) async fn ask(question: &Question) -> io::Result<Decision> {
         Some(answer) if question.is_elsewhere() && is_not_me(answer.expose()) => Decision::NotMe,
         Some(_) => Decision::Denied,
         None => Decision::Dismissed,
+    })
+}
+
+/// Shows there what a service says; without a terminal where errors go.
+pub(super) fn show(message: &Message) -> io::Result<()> {
+    writeln!(io::stderr().lock(), "{}", message.line())
+}
+
+/// Has typed there what a service asks for; nothing typed is a no.
+pub(super) async fn input(message: &Message) -> io::Result<Typed> {
+    let (keyboard, screen) = open()?;
+    tcflush(&keyboard, QueueSelector::IFlush)?;
+    let _unseen = message.is_hidden().then(|| Unseen::begin(&screen)).transpose()?;
+    write!(&screen, "{} (empty to cancel) ", message.line())?;
+    let typed = line(&keyboard).await?;
+    if message.is_hidden() {
+        writeln!(&screen)?;
+    }
+    Ok(match typed {
+        Some(typed) if typed.is_empty() => Typed::No,
+        Some(typed) => Typed::Text(typed),
+        None => Typed::Nothing,
     })
 }
 

@@ -2,19 +2,20 @@
 
 use std::sync::Arc;
 
-use device_checks::wire::{Answered, EnrollmentId, PUSH_ANSWERS_PATH};
+use device_checks::wire::{Answered, EnrollmentId, PUSH_ANSWERS_PATH, VerificationMethod};
 use device_checks::{Challenge, PUSH_ANSWER_TYPE, PushAnswer, PushOutcome};
 
 use crate::assertion::{AccountKey, AssertError, random};
 use crate::challenge::VerifiedChallenge;
 use crate::cli::error::chain;
 use crate::gateway::Ask;
-use crate::keys::{KeyError, sign_token};
+use crate::keys::{Confirmed, KeyError, sign_token};
 use crate::loopback::Known;
 use crate::loopback::authenticator::{Authenticator, TRIES, Unanswered};
 use crate::loopback::way::{Means, Way, way};
+use crate::pam::PamError;
 use crate::prompt::{Decision, Given, Question};
-use crate::state::Account;
+use crate::state::{Account, Verification};
 
 /// A push to one of the accounts.
 pub(super) struct Push {
@@ -46,7 +47,7 @@ pub(super) async fn answer(authenticator: &Authenticator, push: &Push) -> Result
     };
     let decided = match way(asked, means) {
         Way::Approval => answering.approval().await?,
-        Way::Pin => answering.verified().await?,
+        Way::Verified => answering.verified().await?,
         // Without a person there is nothing to answer: whoever signs in is not here.
         Way::Silent | Way::Unavailable => answering.possessed(UNAVAILABLE, None).await?,
     };
@@ -76,8 +77,45 @@ impl Answering<'_> {
         }
     }
 
-    /// The same with a PIN, for as many wrong ones as are allowed.
+    /// The same by the user-verification key, once the user was verified.
     async fn verified(&self) -> Result<Decided, Unanswered> {
+        match &self.account.verification {
+            Some(verification) if verification.method == VerificationMethod::Pin => self.by_pin().await,
+            Some(verification) => self.by_service(verification).await,
+            None => self.possessed(UNAVAILABLE, None).await,
+        }
+    }
+
+    /// By a service of the operating system, once the user approved.
+    async fn by_service(&self, verification: &Verification) -> Result<Decided, Unanswered> {
+        let question = Question::about(self.account, self.asked(), false).followed_by(verification.method);
+        let given = match self.ask(&question).await {
+            Decision::Approved(given) => given,
+            refused => return self.possessed(without_key(&refused), None).await,
+        };
+        let confirmed = self
+            .authenticator
+            .confirmed(self.account, verification, self.asked())
+            .await;
+        let answered = match confirmed {
+            Ok(confirmed) => self.try_confirmed(&confirmed, given).await,
+            Err(PamError::Cancelled) => return self.possessed(PushOutcome::Cancelled, None).await,
+            Err(error) => Err(error.into()),
+        };
+        match answered {
+            Ok(answer) => Ok(Decided {
+                outcome: PushOutcome::Approved,
+                answer,
+            }),
+            Err(error) => {
+                self.warn(&error);
+                self.possessed(UNAVAILABLE, None).await
+            }
+        }
+    }
+
+    /// By a PIN, for as many wrong ones as are allowed.
+    async fn by_pin(&self) -> Result<Decided, Unanswered> {
         let mut question = Question::about(self.account, self.asked(), true);
         while question.again < TRIES {
             let given = match self.ask(&question).await {
@@ -88,7 +126,7 @@ impl Answering<'_> {
             if given.pin.is_empty() {
                 continue;
             }
-            match self.try_pin(given).await {
+            match self.try_confirmed(&Confirmed::Pin(given.pin.clone()), given).await {
                 Ok(answer) => {
                     return Ok(Decided {
                         outcome: PushOutcome::Approved,
@@ -98,8 +136,7 @@ impl Answering<'_> {
                 Err(error) => match error.wrong_pin() {
                     Some(left) => question.tries_left = left,
                     None => {
-                        let account = &self.account.login;
-                        tracing::warn!(account, error = chain(&error), "the user cannot be verified");
+                        self.warn(&error);
                         break;
                     }
                 },
@@ -109,11 +146,15 @@ impl Answering<'_> {
     }
 
     /// Signs by the user-verification key; hardware finds a wrong PIN only when the key signs.
-    async fn try_pin(&self, given: Given) -> Result<String, AssertError> {
-        let pin = given.pin.clone();
-        let opened = self.authenticator.open(&self.push.known, self.account, &pin).await;
+    async fn try_confirmed(&self, confirmed: &Confirmed, given: Given) -> Result<String, AssertError> {
+        let opened = self.authenticator.open(&self.push.known, self.account, confirmed).await;
         let (key, _turn) = opened?;
         self.sign(key, PushOutcome::Approved, self.number(given)).await
+    }
+
+    fn warn(&self, error: &AssertError) {
+        let account = &self.account.login;
+        tracing::warn!(account, error = chain(error), "the user cannot be verified");
     }
 
     /// Signs by the possession key.

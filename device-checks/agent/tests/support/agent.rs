@@ -53,14 +53,20 @@ impl Agent {
 
     /// Runs a command, with these words and the state.
     pub(crate) fn run(&self, words: &[&str]) -> Said {
-        let done = Command::new(env!("CARGO_BIN_EXE_latchkey-agent"))
+        self.run_with(words, |_| {})
+    }
+
+    /// The same, with this change to how it is run.
+    pub(crate) fn run_with(&self, words: &[&str], change: impl FnOnce(&mut Command)) -> Said {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_latchkey-agent"));
+        command
             .args(words)
             .arg("--state")
             .arg(self.state())
             .stdin(Stdio::null())
-            .env_remove("XDG_CURRENT_DESKTOP")
-            .output()
-            .unwrap();
+            .env_remove("XDG_CURRENT_DESKTOP");
+        change(&mut command);
+        let done = command.output().unwrap();
         Said {
             code: done.status.code().unwrap_or(-1),
             out: String::from_utf8(done.stdout).unwrap(),
@@ -82,6 +88,17 @@ impl Agent {
 
     /// Enrols alice with software keys, with these words besides.
     pub(crate) fn enroll(&self, url: &str, authority: &str, more: &[&str]) -> Said {
+        self.enroll_with(url, authority, more, |_| {})
+    }
+
+    /// The same, with this change to how it is run.
+    pub(crate) fn enroll_with(
+        &self,
+        url: &str,
+        authority: &str,
+        more: &[&str],
+        change: impl FnOnce(&mut Command),
+    ) -> Said {
         let authority = self.file("ca.pem", authority);
         let password = self.file("password", "correct horse\n");
         let words = [
@@ -104,7 +121,7 @@ impl Agent {
         } else {
             &["--keys", "software"]
         };
-        self.run(&[&words[..], keys, more].concat())
+        self.run_with(&[&words[..], keys, more].concat(), change)
     }
 }
 

@@ -56,6 +56,8 @@ pub(crate) struct Behaviour {
     pub(crate) ports: Vec<u16>,
     /// Whether devices that enrol may sign in.
     pub(crate) fastpass: bool,
+    /// Whether what it says to whom it enrols is lost on the way.
+    pub(crate) loses_answers: bool,
 }
 
 impl Default for Behaviour {
@@ -73,6 +75,7 @@ impl Default for Behaviour {
             challenge: json!({}),
             ports: free_ports(2),
             fastpass: true,
+            loses_answers: false,
         }
     }
 }
@@ -99,6 +102,8 @@ struct Known {
     activated: bool,
     finished: Option<Finish>,
     possession: Option<PublicKey>,
+    /// What it said to whom it enrolled last.
+    enrolled: Option<Value>,
     /// Those of all who enrolled.
     keys: Vec<PublicKey>,
     verification: Option<PublicKey>,
@@ -198,6 +203,13 @@ impl FakeGateway {
 
     pub(crate) fn device_name(&self) -> String {
         self.world.known.lock().unwrap().name.clone()
+    }
+
+    /// How the user of the account that was enrolled last is verified.
+    pub(crate) fn method(&self) -> Option<VerificationMethod> {
+        let known = self.world.known.lock().unwrap();
+        let verification = known.finished.as_ref().unwrap().verification.as_ref();
+        verification.map(|verification| verification.method)
     }
 
     /// Whether a user-verification key was enrolled.

@@ -5,6 +5,7 @@
 pub(crate) mod agent;
 pub(crate) mod gateway;
 pub(crate) mod page;
+pub(crate) mod pam;
 pub(crate) mod service;
 pub(crate) mod swtpm;
 

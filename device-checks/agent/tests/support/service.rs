@@ -17,9 +17,19 @@ pub(crate) struct Service {
 impl Service {
     /// Starts `run`, asking by this command, and waits until it listens and has reported once.
     pub(crate) fn start(agent: &Agent, gateway: &FakeGateway, prompt: Option<&str>) -> (Self, Page) {
+        Self::start_with(agent, gateway, prompt, |_| {})
+    }
+
+    /// The same, with this change to how it is run.
+    pub(crate) fn start_with(
+        agent: &Agent,
+        gateway: &FakeGateway,
+        prompt: Option<&str>,
+        change: impl FnOnce(&mut Command),
+    ) -> (Self, Page) {
         let mut words = vec!["run"];
         words.extend(prompt.iter().flat_map(|prompt| ["--prompt", prompt]));
-        let mut service = Self::spawn(agent, &words, |_| {});
+        let mut service = Self::spawn(agent, &words, change);
         // Either may come first.
         service.wait_for_all(&["listening on the loopback", "reported"]);
         let page = Page {

@@ -54,7 +54,7 @@ fn shown<'a>(visitor: &'a Visitor, device: &'a Device, enrollment: &'a Enrollmen
         hardware_key: signals.hardware_key,
         verified: match &enrollment.verification {
             Some(verification) if verification.hardware && signals.secure_hardware => Verified::InHardware,
-            Some(_) => Verified::InSoftware,
+            Some(verification) => Verified::InSoftware(verification.method),
             None => Verified::Never,
         },
         enrolled: Moment(enrollment.created),

@@ -70,7 +70,7 @@ impl KeyStore for TpmStore {
         let salt = pin.map(|_| rand::random::<[u8; 16]>());
         let authorization = authorization(pin, salt.as_ref().map(<[u8; 16]>::as_slice))?;
         let mut connection = Connection::open(&self.tcti)?;
-        let template = template(role).map_err(|error| failed("describe a key", error))?;
+        let template = template(pin.is_some()).map_err(|error| failed("describe a key", error))?;
         let (public, private) = connection.create(template, &authorization)?;
         Ok(StoredKey {
             public: point(&public)?,
@@ -93,7 +93,7 @@ impl KeyStore for TpmStore {
         }))
     }
 
-    fn change(&self, key: &StoredKey, unlock: Unlock<'_>, to: Verify<'_>) -> Result<StoredKey, KeyError> {
+    fn change(&self, key: &StoredKey, unlock: Unlock<'_>, to: &Secret) -> Result<StoredKey, KeyError> {
         let (parts, pin) = (Parts::of(key)?, checked(to)?);
         if parts.salt.is_none() {
             return Err(KeyError::OtherStore);
@@ -158,13 +158,13 @@ impl Parts {
     fn authorization(&self, unlock: Option<Unlock<'_>>) -> Result<Zeroizing<Vec<u8>>, KeyError> {
         match (&self.salt, unlock) {
             (None, _) => Ok(Zeroizing::default()),
-            (Some(_), None) => Err(KeyError::PinNeeded),
             (
                 Some(salt),
                 Some(Unlock {
                     by: Verify::Pin(pin), ..
                 }),
             ) => authorization(Some(pin), Some(&salt.0)),
+            (Some(_), _) => Err(KeyError::PinNeeded),
         }
     }
 }
@@ -244,7 +244,7 @@ fn authorization(pin: Option<&Secret>, salt: Option<&[u8]>) -> Result<Zeroizing<
 }
 
 /// A P-256 key that signs SHA-256 digests, made in this TPM and never to leave it.
-fn template(role: Role) -> tss_esapi::Result<Public> {
+fn template(takes_pin: bool) -> tss_esapi::Result<Public> {
     let parameters = PublicEccParametersBuilder::new()
         .with_symmetric(SymmetricDefinitionObject::Null)
         .with_ecc_scheme(EccScheme::EcDsa(HashScheme::new(HashingAlgorithm::Sha256)))
@@ -257,18 +257,16 @@ fn template(role: Role) -> tss_esapi::Result<Public> {
     PublicBuilder::new()
         .with_public_algorithm(PublicAlgorithm::Ecc)
         .with_name_hashing_algorithm(HashingAlgorithm::Sha256)
-        .with_object_attributes(attributes(role)?)
+        .with_object_attributes(attributes(takes_pin)?)
         .with_ecc_parameters(parameters)
         .with_ecc_unique_identifier(EccPoint::default())
         .build()
 }
 
-fn attributes(role: Role) -> tss_esapi::Result<ObjectAttributes> {
-    // What a wrong PIN would be counted for is protected by the TPM's own lock-out; the others ask for nothing.
-    let no_lock_out = match role {
-        Role::Instance | Role::Possession => true,
-        Role::Verification => false,
-    };
+fn attributes(takes_pin: bool) -> tss_esapi::Result<ObjectAttributes> {
+    // What a wrong PIN would be counted for is protected by the TPM's own lock-out; the others ask for nothing, and so cannot be
+    // certified as keys that verify a user.
+    let no_lock_out = !takes_pin;
     ObjectAttributesBuilder::new()
         .with_fixed_tpm(true)
         .with_fixed_parent(true)

@@ -39,6 +39,13 @@ pub(super) fn answer(world: &World, request: &Request) -> Reply {
             })
         }
         ("POST", FINISH_PATH) => finish(world, request, &behaviour, known),
+        ("POST", RECOVER_PATH) => {
+            let body: Recover = request.json();
+            check_instance(world, request, &body.instance_key, None)?;
+            let is_enrolled = known.possession == Some(key_of(&body.certificate_request));
+            let enrolled = known.enrolled.clone().filter(|_| is_enrolled);
+            Ok((201, enrolled.ok_or((404, "E0000007"))?))
+        }
         ("POST", NONCE_PATH) => reply(&Nonce {
             nonce: NONCE.to_owned(),
             expires_in: 60,
@@ -140,9 +147,9 @@ fn finish(world: &World, request: &Request, behaviour: &Behaviour, known: &mut K
             &NONCE.repeat(2),
         )
         .unwrap();
-        known.verification = Some(verification.key);
         known.keys.push(verification.key);
     }
+    known.verification = body.verification.as_ref().map(|verification| verification.key);
     let certificate = if behaviour.foreign_certificate {
         let request = rcgen::CertificateParams::default().serialize_request(&rcgen::KeyPair::generate().unwrap());
         issue(world, &request.unwrap().pem().unwrap(), behaviour)
@@ -185,6 +192,10 @@ fn finish(world: &World, request: &Request, behaviour: &Behaviour, known: &mut K
         fastpass: behaviour.fastpass,
         receipt: sign(&behaviour.key, RECEIPT_TYPE, &receipt),
     })?;
+    known.enrolled = Some(enrolled.clone());
+    if behaviour.loses_answers {
+        return Err((502, "E0000009"));
+    }
     Ok((201, enrolled))
 }
 
