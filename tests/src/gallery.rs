@@ -48,6 +48,8 @@ pub fn demo() -> Demo {
 pub fn visit(demo: &Demo, setup: &Setup, mut look: impl FnMut(&Page, &Browser)) {
     let usual = setup.clone().start(demo);
     for page in PAGES {
+        // A page that is left open may ask once more, and be given cookies that the next one does not expect.
+        usual.goto("about:blank");
         usual.clear_cookies();
         let own = page.beside.browser(demo, setup);
         let browser = own.as_ref().unwrap_or(&usual);

@@ -12,7 +12,8 @@ use serde::{Deserialize, Serialize};
 
 use super::application_host::see_other;
 use super::sign_in::Visitor;
-use super::sign_in::next::{Standing, page_url, remedies, strongest_of_devices};
+use super::sign_in::next::page_url;
+use super::sign_in::standing::{Standing, remedies, strongest_of_devices};
 use super::sign_in::state::{Goal, State};
 use crate::api_error::ApiError;
 use crate::factors::strength::Strength;

@@ -12,6 +12,7 @@ mod offers;
 mod prove;
 mod push;
 mod recovery;
+pub(super) mod standing;
 pub(super) mod state;
 mod under_way;
 mod visitor;

@@ -8,8 +8,9 @@ use directory::User;
 use http::StatusCode;
 use policies::{Denied, OrganizationAction, Proves, Refused};
 
-use super::next::{self, Standing};
+use super::next;
 use super::prove::{Grounds, risk_of};
+use super::standing::{self, Standing};
 use super::state::{Goal, State};
 use super::under_way::PartialId;
 use super::visitor::Visitor;
@@ -440,7 +441,7 @@ pub(super) fn go_on_with(visitor: &Visitor, state: &State, id: PartialId) -> Res
         ages: request.ages,
         in_software,
     };
-    let remedies = next::remedies(&visitor.world, view, &standing);
+    let remedies = standing::remedies(&visitor.world, view, &standing);
     let refused = Refused::Organization(&action, &request);
     let ways: Vec<_> = view
         .decider
