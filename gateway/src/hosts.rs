@@ -1,5 +1,7 @@
 //! How are the gateway's own hosts answered? By axum, in-process, after the same steps as every other request.
 
+mod endless;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,6 +19,8 @@ use crate::pages::Place;
 use crate::request::{Arrived, Asked, Denial, Site, deny, identify_device};
 use crate::world::World;
 use crate::{admin, agents, auth};
+
+pub(crate) use endless::Endless;
 
 /// The gateway's own hosts.
 pub(crate) struct Hosts {
@@ -128,6 +132,7 @@ async fn read_body(session: &mut Session) -> pingora::Result<Option<Vec<u8>>> {
 async fn write_answer(session: &mut Session, answer: http::Response<Body>, request_id: &str) -> pingora::Result<()> {
     let (parts, mut body) = answer.into_parts();
     let bodiless = session.req_header().method == http::Method::HEAD || parts.status == StatusCode::NO_CONTENT;
+    let endless = parts.extensions.get::<Endless>().is_some();
     let mut head: ResponseHeader = parts.into();
     head.set_version(http::Version::HTTP_11);
     if !head.headers.contains_key(header::CONTENT_LENGTH) && !bodiless {
@@ -142,8 +147,15 @@ async fn write_answer(session: &mut Session, answer: http::Response<Body>, reque
         "x-request-id",
         HeaderValue::from_str(request_id).or_else(|_| broken("request id"))?,
     )?;
+    if endless {
+        session.set_keepalive(None);
+    }
     session.write_response_header(Box::new(head), bodiless).await?;
     if bodiless {
+        return Ok(());
+    }
+    if endless && let Some(client) = endless::take_over(session) {
+        tokio::spawn(endless::carry(client, body));
         return Ok(());
     }
     while let Some(frame) = body.frame().await {

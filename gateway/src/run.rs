@@ -275,8 +275,8 @@ impl Prepared {
         let mut options = TcpSocketOptions::default();
         options.tcp_keepalive = Some(keepalive());
         let listener = ListenerConfig::tcp(config.listen.to_string()).tcp_socket_options(options);
-        // Room for a head and a small body together; larger records are written as they are. Each connection keeps it.
-        service.add_listener(listener.l4_buffer(L4BufferSettings::new(0, 4 * 1024)));
+        // The front gathers what is written.
+        service.add_listener(listener.l4_buffer(L4BufferSettings::new(0, 0)));
         service
     }
 }

@@ -227,6 +227,11 @@ impl Device {
 
     /// The claims of an assertion for a request, with a fresh nonce.
     pub fn assertion(&self, demo: &Demo, method: &str, url: &str) -> Value {
+        self.assertion_with(demo, method, url, nonce(demo))
+    }
+
+    /// The same with this nonce.
+    pub fn assertion_with(&self, demo: &Demo, method: &str, url: &str, nonce: String) -> Value {
         json!({
             "iss": self.enrolled["enrollment"],
             "aud": demo.url("auth", ""),
@@ -234,7 +239,7 @@ impl Device {
             "iat": now(),
             "exp": now() + 60,
             "jti": random(),
-            "nonce": nonce(demo),
+            "nonce": nonce,
             "htm": method,
             "htu": url.split('?').next(),
             "amr": ["fpt"],

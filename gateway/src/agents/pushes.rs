@@ -22,6 +22,7 @@ use super::accounts::{From, check, holder};
 use super::asked::{Confirmation, Signed};
 use super::step::Asked;
 use crate::api_error::ApiError;
+use crate::hosts::Endless;
 use crate::logs::Chain;
 use crate::pushes::{Connected, Push};
 use crate::request::Arrived;
@@ -52,7 +53,7 @@ pub(super) async fn stream(
         Some((Ok::<_, Infallible>(said), told))
     }));
     let kind = [(header::CONTENT_TYPE, "application/x-ndjson")];
-    Ok((kind, body).into_response())
+    Ok((kind, axum::Extension(Endless), body).into_response())
 }
 
 /// What an agent is told.

@@ -19,6 +19,7 @@ use tokio_rustls::server::TlsStream;
 use tracing::debug;
 
 use super::connection::Connection;
+use super::gathered::Gathered;
 use super::limits::HandshakeLimits;
 use super::stream::{Cut, FrontStream};
 use super::trust::Trust;
@@ -59,7 +60,7 @@ enum HandshakeError {
 impl<Inner> Front<Inner> {
     async fn handshake(&self, tcp: Box<TcpStream>, peer: IpAddr) -> Result<FrontStream, HandshakeError> {
         let _place = self.limits.enter(peer).await.ok_or(HandshakeError::TooMany)?;
-        let acceptor = LazyConfigAcceptor::new(rustls::server::Acceptor::default(), tcp);
+        let acceptor = LazyConfigAcceptor::new(rustls::server::Acceptor::default(), Gathered::new(tcp));
         let started = acceptor.await.map_err(HandshakeError::ClientHello)?;
         let server_name = started
             .client_hello()
@@ -109,7 +110,10 @@ where
     async fn process_new(self: &Arc<Self>, stream: Stream, shutdown: &ShutdownWatch) -> Option<Stream> {
         let tcp = stream.into_any().downcast::<TcpStream>().ok()?;
         let stream = noted(self.bounded_handshake(tcp).await)?;
-        self.inner.process_new(Box::new(stream), shutdown).await
+        let (inner, shutdown) = (self.inner.clone(), shutdown.clone());
+        // In a task of its own: this one stays as large as the handshake made it.
+        tokio::spawn(async move { inner.process_new(Box::new(stream), &shutdown).await });
+        None
     }
 
     async fn cleanup(&self) {
@@ -123,7 +127,7 @@ fn peer_of(tcp: &TcpStream) -> Option<IpAddr> {
     Some(address.to_canonical())
 }
 
-fn leaf_of(tls: &TlsStream<Box<TcpStream>>) -> Result<Option<LeafCertificate>, HandshakeError> {
+fn leaf_of<S>(tls: &TlsStream<S>) -> Result<Option<LeafCertificate>, HandshakeError> {
     let leaf = tls.get_ref().1.peer_certificates().and_then(<[_]>::first);
     leaf.map(|leaf| LeafCertificate::parse(leaf.as_ref()))
         .transpose()

@@ -1,6 +1,7 @@
 //! How does a client reach Pingora? Over TLS that the gateway itself terminates.
 
 mod connection;
+mod gathered;
 mod handshake;
 mod limits;
 mod stream;

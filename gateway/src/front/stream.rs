@@ -23,6 +23,7 @@ use tokio::time::Sleep;
 use tokio_rustls::server::TlsStream;
 
 use super::connection::Connection;
+use super::gathered::Gathered;
 use super::websocket::{CLOSE_POLICY_VIOLATION, FrameTracker};
 
 /// Ends a connection from outside its task: a flag, and the two wakers of whoever waits to read or to write.
@@ -59,7 +60,7 @@ impl Cut {
 
 /// The stream handed to Pingora: TLS over TCP, with the facts of the connection on it.
 pub(crate) struct FrontStream {
-    tls: TlsStream<Box<TcpStream>>,
+    tls: TlsStream<Gathered<Box<TcpStream>>>,
     connection: Arc<Connection>,
     tls_digest: Arc<SslDigest>,
     proxy_digest: Arc<ProxyDigest>,
@@ -76,7 +77,11 @@ const SILENCE: Duration = Duration::from_secs(10);
 
 impl FrontStream {
     /// Wraps a finished handshake.
-    pub(crate) fn new(tls: TlsStream<Box<TcpStream>>, connection: Arc<Connection>, head: ResponseHeader) -> Self {
+    pub(super) fn new(
+        tls: TlsStream<Gathered<Box<TcpStream>>>,
+        connection: Arc<Connection>,
+        head: ResponseHeader,
+    ) -> Self {
         let session = tls.get_ref().1;
         let alpn = match session.alpn_protocol() {
             Some(b"h2") => Some(ALPN::H2),
@@ -215,7 +220,7 @@ impl Shutdown for FrontStream {
 
 impl UniqueID for FrontStream {
     fn id(&self) -> UniqueIDType {
-        self.tls.get_ref().0.id()
+        self.tls.get_ref().0.inner().id()
     }
 }
 
@@ -235,15 +240,15 @@ impl Ssl for FrontStream {
 
 impl GetTimingDigest for FrontStream {
     fn get_timing_digest(&self) -> Vec<Option<TimingDigest>> {
-        self.tls.get_ref().0.get_timing_digest()
+        self.tls.get_ref().0.inner().get_timing_digest()
     }
 
     fn get_read_pending_time(&self) -> Duration {
-        self.tls.get_ref().0.get_read_pending_time()
+        self.tls.get_ref().0.inner().get_read_pending_time()
     }
 
     fn get_write_pending_time(&self) -> Duration {
-        self.tls.get_ref().0.get_write_pending_time()
+        self.tls.get_ref().0.inner().get_write_pending_time()
     }
 }
 
@@ -255,11 +260,11 @@ impl GetProxyDigest for FrontStream {
 
 impl GetSocketDigest for FrontStream {
     fn get_socket_digest(&self) -> Option<Arc<SocketDigest>> {
-        self.tls.get_ref().0.get_socket_digest()
+        self.tls.get_ref().0.inner().get_socket_digest()
     }
 
     fn set_socket_digest(&mut self, digest: SocketDigest) {
-        self.tls.get_mut().0.set_socket_digest(digest);
+        self.tls.get_mut().0.inner_mut().set_socket_digest(digest);
     }
 }
 

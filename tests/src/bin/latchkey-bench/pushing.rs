@@ -6,7 +6,7 @@ use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use device_checks::wire::PUSHES_SUFFIX;
+use device_checks::wire::{NONCE_PATH, PUSHES_SUFFIX};
 use latchkey_tests::demo::{Demo, NOBODY, host};
 use latchkey_tests::device::Device;
 use latchkey_tests::tls::DEADLINE;
@@ -19,7 +19,7 @@ use tokio::sync::Semaphore;
 use tokio_rustls::TlsConnector;
 
 use crate::enrolling::{GATEWAYS_CORE, OTHER_CORE, pin};
-use crate::signing_in::{devices, quantile, resident};
+use crate::signing_in::{ask, devices, quantile, resident};
 
 /// Connects so many agents, and has some of their users asked.
 pub(crate) fn measure(program: &Path, agents: usize) -> String {
@@ -70,10 +70,12 @@ fn connect(demo: &Demo, runtime: &Runtime, devices: &[Device], heard: &Sender<In
     let (address, connector) = (demo.address(), connector(demo));
     let (at_once, open) = (Arc::new(Semaphore::new(AT_ONCE)), Arc::new(Mutex::new(0_usize)));
     let authority = host("auth");
+    let mut client = demo.raw(NOBODY, "auth");
     for device in devices {
         let path = device.account(PUSHES_SUFFIX);
-        let url = demo.url("auth", &path);
-        let field = device.field(&device.assertion(demo, "GET", &url));
+        let nonce = ask(demo, &mut client, "auth", &format!("POST {NONCE_PATH}"), &[], "").json();
+        let nonce = nonce["nonce"].as_str().expect("a nonce").to_owned();
+        let field = device.field(&device.assertion_with(demo, "GET", &demo.url("auth", &path), nonce));
         let request = format!(
             "GET {path} HTTP/1.1\r\nHost: {authority}:{}\r\n{field}\r\n\r\n",
             address.port()
