@@ -58,6 +58,15 @@ pub(crate) fn describe() {
         "latchkey_cuts_total",
         "Requests under way that were cut because their decision turned."
     );
+    metrics::describe_gauge!(
+        "latchkey_upstream_servers",
+        "Servers of an application that get requests at present."
+    );
+    metrics::describe_counter!(
+        "latchkey_upstream_faults_total",
+        "Requests whose server could not be reached or broke off."
+    );
+    metrics::describe_counter!("latchkey_upstream_retries_total", "Requests sent to another server.");
     metrics::describe_counter!("latchkey_handshakes_total", "TLS handshakes by outcome.");
     metrics::describe_counter!(
         "latchkey_reloads_total",

@@ -1,5 +1,8 @@
 //! How do Pingora's hooks call the steps of a request? Each in a few lines.
 
+mod failing;
+mod gate;
+
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -8,16 +11,16 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use directory::UserId;
 use http::{StatusCode, header};
-use pingora::apps::{HttpServerApp, HttpServerOptions, ReusedHttpStream};
 use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::protocols::http::ServerSession;
-use pingora::protocols::http::v2::server::H2Options;
-use pingora::proxy::{FailToProxy, HttpProxy, ProxyHttp, Session};
-use pingora::server::ShutdownWatch;
+use pingora::proxy::{FailToProxy, ProxyHttp, Session};
 use pingora::upstreams::peer::HttpPeer;
 use pingora::{Error, ErrorSource, ErrorType};
 use tracing::{error, warn};
 
+use self::failing::{FailedAnswer, Tries, answer_to};
+pub(crate) use self::gate::Gate;
+use self::gate::SCOPE;
 use crate::auth;
 use crate::cookies::Cookie;
 use crate::front::Connection;
@@ -26,8 +29,8 @@ use crate::live::{Registration, Scope};
 use crate::logs::Chain;
 use crate::pages::Place;
 use crate::request::{
-    Ambiguity, Arrival, Arrived, Asked, AssertedRequest, Decision, Denial, Fault, Permit, Record, Refused, Site,
-    Verdict, View, decide, deny, drop_nominated, fail, is_websocket, prepare, prepare_answer, present,
+    Ambiguity, Arrival, Arrived, Asked, AssertedRequest, Decision, Denial, Permit, Record, Refused, Site, Verdict,
+    View, decide, deny, drop_nominated, fail, is_websocket, prepare, prepare_answer, present,
 };
 use crate::setup::Served;
 use crate::upstream::Upstreams;
@@ -50,69 +53,8 @@ pub(crate) struct Context {
     permit: Option<Permit>,
     /// Keeps the request in the table of live ones until it ends.
     registration: Option<Registration>,
+    tries: Tries,
     received: u64,
-}
-
-tokio::task_local! {
-    /// The scope of the request that this task serves; set before Pingora makes the context.
-    static SCOPE: Arc<Scope>;
-}
-
-/// Stands between the TLS front and the proxy, and ends single requests when they are cut.
-pub(crate) struct Gate {
-    inner: Arc<HttpProxy<Gateway>>,
-    options: HttpServerOptions,
-}
-
-impl Gate {
-    /// Puts itself before the proxy; an HTTP/2 connection may be idle for so long.
-    pub(crate) fn new(proxy: HttpProxy<Gateway>, idle: Duration) -> Self {
-        let mut options = HttpServerOptions::default();
-        options.h2_idle_timeout = Some(idle);
-        Self {
-            inner: Arc::new(proxy),
-            options,
-        }
-    }
-}
-
-/// How long a WebSocket that was cut has for its close frame.
-const FAREWELL: Duration = Duration::from_millis(100);
-
-#[async_trait]
-impl HttpServerApp for Gate {
-    async fn process_new_http(
-        self: &Arc<Self>,
-        session: ServerSession,
-        shutdown: &ShutdownWatch,
-    ) -> Option<ReusedHttpStream> {
-        let scope = Arc::new(Scope::default());
-        let mut served = Box::pin(SCOPE.scope(scope.clone(), self.inner.process_new_http(session, shutdown)));
-        tokio::select! {
-            biased;
-            () = scope.cancelled.cancelled() => {
-                if let Some(connection) = scope.websocket.get() {
-                    connection.cut.cut();
-                    let _ = tokio::time::timeout(FAREWELL, &mut served).await;
-                }
-                // Dropping the request closes the HTTP/1 connection, or resets the HTTP/2 stream.
-                None
-            }
-            reusable = &mut served => reusable,
-        }
-    }
-
-    fn server_options(&self) -> Option<&HttpServerOptions> {
-        Some(&self.options)
-    }
-
-    fn h2_options(&self) -> Option<H2Options> {
-        HttpServerApp::h2_options(&*self.inner)
-    }
-
-    async fn http_cleanup(&self) {
-        self.inner.http_cleanup().await;
-    }
 }
 
 #[async_trait]
@@ -126,6 +68,7 @@ impl ProxyHttp for Gateway {
             arrived: None,
             permit: None,
             registration: None,
+            tries: Tries::default(),
             received: 0,
         }
     }
@@ -163,8 +106,57 @@ impl ProxyHttp for Gateway {
     }
 
     async fn upstream_peer(&self, _session: &mut Session, context: &mut Context) -> pingora::Result<Box<HttpPeer>> {
-        let (permit, arrived) = allowed(context)?;
-        self.upstreams.peer(permit, arrived).await
+        let Context {
+            permit, arrived, tries, ..
+        } = context;
+        let (Some(permit), Some(arrived)) = (permit, arrived) else {
+            return Error::e_explain(ErrorType::InternalError, "no permit");
+        };
+        let (peer, place) = self.upstreams.peer(permit, arrived, &tries.been_at).await?;
+        tries.begin(permit, place);
+        Ok(peer)
+    }
+
+    fn fail_to_connect(
+        &self,
+        _session: &mut Session,
+        _peer: &HttpPeer,
+        context: &mut Context,
+        mut error: Box<Error>,
+    ) -> Box<Error> {
+        if let Some(permit) = &context.permit {
+            context.tries.failed(permit);
+            // Nothing of it was sent: whatever its method, it does no harm elsewhere.
+            error.set_retry(context.tries.may_go_on(permit));
+        }
+        error
+    }
+
+    fn error_while_proxy(
+        &self,
+        peer: &HttpPeer,
+        session: &mut Session,
+        error: Box<Error>,
+        context: &mut Context,
+        client_reused: bool,
+    ) -> Box<Error> {
+        let mut error = error.more_context(format!("Peer: {peer}"));
+        let is_whole = !session.as_ref().retry_buffer_truncated() && session.response_written().is_none();
+        let method_allows = session.req_header().method.is_idempotent();
+        let is_servers_fault = *error.esource() == ErrorSource::Upstream;
+        // A connection that was kept may have been closed by its server before the request came: nobody's fault.
+        error.retry.decide_reuse(client_reused);
+        if let Some(permit) = &context.permit
+            && is_servers_fault
+            && !error.retry()
+        {
+            context.tries.failed(permit);
+            error.set_retry(is_whole && method_allows && context.tries.may_go_on(permit));
+        }
+        if !is_whole || !method_allows {
+            error.set_retry(false);
+        }
+        error
     }
 
     async fn upstream_request_filter(
@@ -206,6 +198,7 @@ impl ProxyHttp for Gateway {
         context: &mut Context,
     ) -> pingora::Result<()> {
         let (permit, arrived) = allowed(context)?;
+        context.tries.worked(permit);
         prepare_answer(head, permit, &arrived.id);
         context.scope.answered.store(true, Ordering::Relaxed);
         if head.status == StatusCode::SWITCHING_PROTOCOLS && arrived.websocket {
@@ -433,33 +426,6 @@ fn bound_handshake(scope: &Arc<Scope>, patience: Duration) {
             scope.cancelled.cancel();
         }
     });
-}
-
-enum FailedAnswer {
-    Nothing,
-    Fault(Fault),
-    TooLarge,
-}
-
-fn answer_to(error: &Error) -> FailedAnswer {
-    match (error.etype(), error.esource()) {
-        (ErrorType::HTTPStatus(413), _) => FailedAnswer::TooLarge,
-        (ErrorType::ConnectTimedout | ErrorType::ReadTimedout | ErrorType::WriteTimedout, ErrorSource::Upstream) => {
-            FailedAnswer::Fault(Fault::Timeout)
-        }
-        (_, ErrorSource::Upstream) => FailedAnswer::Fault(Fault::BadGateway),
-        (ErrorType::ReadTimedout, ErrorSource::Downstream) => FailedAnswer::Fault(Fault::SlowRequest),
-        (
-            ErrorType::WriteError
-            | ErrorType::WriteTimedout
-            | ErrorType::ReadError
-            | ErrorType::ConnectionClosed
-            | ErrorType::H2Error,
-            ErrorSource::Downstream,
-        ) => FailedAnswer::Nothing,
-        (_, ErrorSource::Downstream) => FailedAnswer::Fault(Fault::BadRequest),
-        (_, ErrorSource::Internal | ErrorSource::Unset) => FailedAnswer::Fault(Fault::Internal),
-    }
 }
 
 fn arrive(session: &Session, connection: &Arc<Connection>, view: &View) -> Result<Arrived, Box<Refused>> {

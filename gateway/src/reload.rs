@@ -69,7 +69,9 @@ impl Reloader {
                     return;
                 }
                 self.trust.store(Arc::new(loaded.trust));
-                self.world.setup.store(Arc::new(loaded.setup));
+                let mut setup = loaded.setup;
+                setup.keep_servers(&before);
+                self.world.setup.store(Arc::new(setup));
                 info!(config = %self.config.display(), "configuration taken over");
                 self.count("config", "ok");
                 if self.world.setup.load().config.policies != before.config.policies {
@@ -124,7 +126,12 @@ impl Reloader {
             .config
             .applications()
             .iter()
-            .filter_map(|application| application.upstream.tls.as_ref()?.ca.as_ref());
+            .filter_map(|application| application.upstream.tls.as_ref())
+            .flat_map(|tls| {
+                let identity = tls.client_certificate.iter();
+                let identity = identity.flat_map(|pair| [&pair.certificate, &pair.key]);
+                tls.ca.iter().chain(identity)
+            });
         let files = pairs
             .chain(authorities.flatten())
             .chain(upstreams)

@@ -231,6 +231,8 @@ impl Prepared {
         server.add_service(background_service("reload", Once::new(reloader)));
         let keeper = SessionKeeper(self.world.clone());
         server.add_service(background_service("sessions", keeper));
+        let asker = Once::new(HealthKeeper(self.world.clone()));
+        server.add_service(background_service("health of upstreams", asker));
         let mail = Once::new(MailCarrier(self.world.clone()));
         server.add_service(background_service("mail", mail));
         let operations = Operations {
@@ -461,6 +463,20 @@ impl BackgroundService for Once<MailCarrier> {
         let Some(MailCarrier(world)) = self.take() else { return };
         tokio::select! {
             () = mail::carry(world) => {}
+            _ = shutdown.changed() => {}
+        }
+    }
+}
+
+/// Asks applications' servers whether they are well.
+struct HealthKeeper(Arc<World>);
+
+#[async_trait]
+impl BackgroundService for Once<HealthKeeper> {
+    async fn start(&self, mut shutdown: ShutdownWatch) {
+        let Some(HealthKeeper(world)) = self.take() else { return };
+        tokio::select! {
+            () = crate::upstream::health::keep(world) => {}
             _ = shutdown.changed() => {}
         }
     }

@@ -4,18 +4,21 @@ use std::collections::{BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
 
 use pingora::protocols::tls::CaType;
-use pingora::utils::tls::WrappedX509;
+use pingora::utils::tls::{CertKey, WrappedX509};
 use policies::AppFacts;
-use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
-use crate::config::{Application, Config, HostPattern};
+use crate::config::{Application, Config, HostPattern, KeyPairFiles};
 use crate::device_trust::DeviceTrust;
 use crate::factors::webauthn::{Attestation, BadOrigin, Webauthn};
 use crate::mail::{Post, PostError};
 use crate::pages::Brand;
+use crate::private_file;
+use crate::upstream::Pool;
 
 /// Numbers the pools of upstream connections: after a reload none is reused whose peer was verified by other CAs.
 static POOLS: AtomicU64 = AtomicU64::new(1);
@@ -49,6 +52,10 @@ pub(crate) struct Served {
     pub(crate) facts: Arc<AppFacts>,
     /// The CAs that its upstream's chain may end in; without them those the system trusts.
     pub(crate) upstream_authorities: Option<Arc<CaType>>,
+    /// What the gateway shows its servers, where they ask for a certificate.
+    pub(crate) upstream_identity: Option<Arc<CertKey>>,
+    /// Its servers, and how they stand.
+    pub(crate) servers: Arc<Pool>,
     /// Keeps connections to the upstream apart from those of other applications.
     pub(crate) pool: u64,
 }
@@ -69,6 +76,17 @@ pub(crate) enum SetupError {
         /// What is wrong with it.
         #[source]
         source: rustls::pki_types::pem::Error,
+    },
+    /// What is shown to its servers cannot be.
+    #[error("applications: `{application}`: expected a certificate and its private key in PEM in `{}`", file.display())]
+    UpstreamIdentity {
+        /// The application.
+        application: String,
+        /// The file.
+        file: PathBuf,
+        /// What is wrong with it.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
     },
     /// The auth host is no place for security keys.
     #[error("hosts.auth")]
@@ -129,6 +147,22 @@ impl Setup {
         origin.strip_prefix("https://").unwrap_or(&origin).to_owned()
     }
 
+    /// Keeps what is known of applications' servers, where they are the same as before.
+    pub(crate) fn keep_servers(&mut self, before: &Self) {
+        for (name, served) in &mut self.served {
+            if let (Some(served), Some(before)) = (Arc::get_mut(served), before.served.get(name))
+                && served.application.upstream == before.application.upstream
+            {
+                served.servers = before.servers.clone();
+            }
+        }
+    }
+
+    /// All applications, and what serving each takes.
+    pub(crate) fn all_served(&self) -> impl Iterator<Item = &Arc<Served>> {
+        self.served.values()
+    }
+
     /// What serving this application takes.
     pub(crate) fn served(&self, application: &Application) -> Option<&Arc<Served>> {
         self.served.get(&application.name)
@@ -142,16 +176,24 @@ impl Served {
             .map(|file| read_authorities(&application.name, file))
             .transpose()?
             .map(Arc::from);
+        let tls = application.upstream.tls.as_ref();
+        let identity = tls.and_then(|tls| tls.client_certificate.as_ref());
+        let upstream_identity = identity
+            .map(|pair| read_identity(&application.name, pair))
+            .transpose()?;
         let facts = AppFacts {
             name: application.name.clone(),
             sensitivity: application.sensitivity,
             groups: application.groups.iter().cloned().collect::<BTreeSet<_>>(),
             tags: application.tags.clone(),
         };
+        let servers = Pool::new(&application.name, &application.upstream, Instant::now());
         Ok(Self {
             application,
             facts: Arc::new(facts),
             upstream_authorities,
+            upstream_identity: upstream_identity.map(Arc::new),
+            servers: Arc::new(servers),
             pool,
         })
     }
@@ -169,6 +211,30 @@ pub(crate) fn origin(config: &Config, host: &str) -> String {
         443 => format!("https://{host}"),
         port => format!("https://{host}:{port}"),
     }
+}
+
+/// The certificate that the gateway shows, and its key, which is a secret.
+fn read_identity(application: &str, files: &KeyPairFiles) -> Result<CertKey, SetupError> {
+    let unfit = |file: &Path, source: Box<dyn std::error::Error + Send + Sync>| SetupError::UpstreamIdentity {
+        application: application.to_owned(),
+        file: file.to_owned(),
+        source,
+    };
+    let (certificate, key) = (files.certificate.as_path(), files.key.as_path());
+    let pem = private_file::read(key).map_err(|source| unfit(key, source.into()))?;
+    let private = PrivateKeyDer::from_pem_slice(pem.as_bytes()).map_err(|source| unfit(key, source.into()))?;
+    let chain = CertificateDer::pem_file_iter(certificate).map_err(|source| unfit(certificate, source.into()))?;
+    let chain: Vec<_> = (chain.collect::<Result<_, _>>()).map_err(|source| unfit(certificate, Box::from(source)))?;
+    // Tried out here: Pingora would find out at the first connection, and panics at certificates that it cannot read.
+    let provider = rustls::crypto::ring::default_provider();
+    let tried = rustls::sign::CertifiedKey::from_der(chain.clone(), private.clone_key(), &provider);
+    tried.map_err(|source| unfit(certificate, source.into()))?;
+    for der in &chain {
+        let read = pingora_x509_parser::parse_x509_certificate(der);
+        read.map_err(|source| unfit(certificate, source.into()))?;
+    }
+    let chain = chain.iter().map(|der| der.to_vec()).collect();
+    Ok(CertKey::new(chain, private.secret_der().to_vec()))
 }
 
 fn read_authorities(application: &str, file: &Path) -> Result<Box<CaType>, SetupError> {

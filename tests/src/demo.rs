@@ -192,6 +192,15 @@ impl Demo {
 
     /// The values of a metric at `/metrics`, added up over the labels; nothing when there is none.
     pub fn metric(&self, name: &str) -> Option<f64> {
+        self.metric_where(name, "")
+    }
+
+    /// The same of an application.
+    pub fn metric_of(&self, name: &str, application: &str) -> Option<f64> {
+        self.metric_where(name, &format!("application=\"{application}\""))
+    }
+
+    fn metric_where(&self, name: &str, label: &str) -> Option<f64> {
         let text = std::fs::read_to_string(self.file("latchkey.yaml")).unwrap();
         let address = text
             .lines()
@@ -200,7 +209,9 @@ impl Demo {
         let answer = self.curl(NOBODY, &format!("http://{}/metrics", address.trim()), &[]);
         assert_eq!(answer.status, 200, "{}", answer.error);
         let text = answer.text();
-        let of_name = text.lines().filter(|line| line.split(['{', ' ']).next() == Some(name));
+        let of_name = text
+            .lines()
+            .filter(|line| line.split(['{', ' ']).next() == Some(name) && line.contains(label));
         let values: Vec<f64> = of_name
             .filter_map(|line| line.rsplit(' ').next()?.parse().ok())
             .collect();

@@ -12,6 +12,7 @@ pub mod device;
 pub mod ends;
 pub mod enroll;
 pub mod gallery;
+pub mod grpc;
 pub mod h2;
 
 pub mod histogram;

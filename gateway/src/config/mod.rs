@@ -39,7 +39,9 @@ pub(crate) use hosts::{HostName, HostPattern};
 pub(crate) use mail::{Mail, MailServer, MailTls, MailWay};
 pub(crate) use problems::ConfigErrors;
 pub(crate) use routes::Host;
-pub(crate) use upstream::Upstream;
+#[cfg(test)]
+pub(crate) use upstream::CircuitBreaker;
+pub(crate) use upstream::{Balance, HealthCheck, Protocol, Server, Upstream};
 pub(crate) use values::{Expected, duration};
 
 use crate::pages::Language;

@@ -238,14 +238,41 @@ pub(super) struct RawApplication {
 }
 
 #[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields, expecting = "the keys of `upstream`, `url` at least")]
+#[serde(deny_unknown_fields, expecting = "the keys of `upstream`, `url` or `urls` at least")]
 pub(super) struct RawUpstream {
-    pub(super) url: String,
+    pub(super) url: Option<String>,
+    #[serde(default)]
+    pub(super) urls: Vec<String>,
+    pub(super) balance: Option<String>,
+    pub(super) protocol: Option<String>,
     pub(super) server_name: Option<String>,
     pub(super) ca: Option<String>,
     pub(super) connect_timeout: Option<String>,
     pub(super) read_timeout: Option<String>,
     pub(super) write_timeout: Option<String>,
+    pub(super) retries: Option<String>,
+    pub(super) client_certificate: Option<RawKeyPair>,
+    pub(super) health_check: Option<RawHealthCheck>,
+    #[serde(default)]
+    pub(super) circuit_breaker: RawCircuitBreaker,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, expecting = "the keys of `health_check`, `path` at least")]
+pub(super) struct RawHealthCheck {
+    pub(super) path: String,
+    pub(super) interval: Option<String>,
+    pub(super) timeout: Option<String>,
+    pub(super) unhealthy_after: Option<String>,
+    pub(super) healthy_after: Option<String>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, expecting = "`faults`, `open_for` and `max_requests`")]
+pub(super) struct RawCircuitBreaker {
+    pub(super) faults: Option<String>,
+    pub(super) open_for: Option<String>,
+    pub(super) max_requests: Option<String>,
 }
 
 #[derive(Debug, Default, Deserialize)]

@@ -102,6 +102,8 @@ fn the_example_shows_every_key_there_is() {
         "\nbranding:",
         "  - name: office",
         "    upstream:",
+        "      health_check:",
+        "      circuit_breaker:",
         "  - name: wiki",
         "    request_headers:",
         "    - certificate: tls/other-ca.pem",
@@ -306,13 +308,22 @@ fn an_upstream_has_a_verified_name_exactly_if_it_is_https() {
     let named = upstream("url: https://app.example.com");
     let addressed = upstream("url: 'https://10.0.0.1:8443', server_name: app.example.com, ca: tls/server.pem");
 
-    assert_eq!((plain.host.as_str(), plain.port, plain.tls), ("::1", 8080, None));
-    assert_eq!((named.host.as_str(), named.port), ("app.example.com", 443));
-    let named = named.tls.unwrap();
-    assert_eq!((named.server_name.as_str(), named.ca), ("app.example.com", None));
-    let tls = addressed.tls.unwrap();
-    assert_eq!(tls.server_name.as_str(), "app.example.com");
-    assert!(tls.ca.unwrap().ends_with("tls/server.pem"));
+    assert_eq!(
+        (plain.servers[0].to_string(), plain.tls),
+        ("[::1]:8080".to_owned(), None)
+    );
+    assert_eq!(plain.servers[0].server_name, None);
+    assert_eq!(named.servers[0].to_string(), "app.example.com:443");
+    assert_eq!(
+        named.servers[0].server_name.as_ref().unwrap().as_str(),
+        "app.example.com"
+    );
+    assert_eq!(named.tls.unwrap().ca, None);
+    assert_eq!(
+        addressed.servers[0].server_name.as_ref().unwrap().as_str(),
+        "app.example.com"
+    );
+    assert!(addressed.tls.unwrap().ca.unwrap().ends_with("tls/server.pem"));
 }
 
 proptest! {

@@ -189,7 +189,7 @@ texts! {
     }
     /// What did not work here or at the application.
     faults: FaultTexts {
-        internal_title, internal, failed, bad_gateway_title, timeout_title, try_again, bad_request_title, bad_body,
+        internal_title, internal, failed, bad_gateway_title, full_title, timeout_title, try_again, bad_request_title, bad_body,
         bad_request, slow_request_title, slow_request, too_many_title, too_many, refused_title, refused,
     }
     /// The page for what came too late.

@@ -51,6 +51,8 @@ pub(crate) enum Fault {
     Internal,
     /// The application does not answer, or not in HTTP.
     BadGateway,
+    /// The application's servers have as many requests as they may have.
+    Full,
     /// The application takes too long.
     Timeout,
     /// The client's body is not what its head announced.
@@ -120,7 +122,10 @@ pub(crate) async fn fail(session: &mut Session, fault: Fault, asked: &Asked<'_>)
             problem(fault.status(), fault.code(), title, detail, Vec::new(), asked)
         }
     };
-    let head = head(fault.status(), &answer, asked)?;
+    let mut head = head(fault.status(), &answer, asked)?;
+    if fault == Fault::Full {
+        head.insert_header(header::RETRY_AFTER, 1)?;
+    }
     write(session, head, answer.body).await
 }
 
@@ -141,6 +146,7 @@ impl Fault {
         match self {
             Self::Internal => 500,
             Self::BadGateway => 502,
+            Self::Full => 503,
             Self::Timeout => 504,
             Self::BadRequest => 400,
             Self::SlowRequest => 408,
@@ -151,6 +157,7 @@ impl Fault {
         match self {
             Self::Internal => "internal-error",
             Self::BadGateway => "bad-gateway",
+            Self::Full => "application-busy",
             Self::Timeout => "gateway-timeout",
             Self::BadRequest => "bad-request",
             Self::SlowRequest => "request-timeout",
@@ -163,6 +170,7 @@ impl Fault {
         match self {
             Self::Internal => (said.internal_title, said.internal),
             Self::BadGateway => (said.bad_gateway_title, said.try_again),
+            Self::Full => (said.full_title, said.try_again),
             Self::Timeout => (said.timeout_title, said.try_again),
             Self::BadRequest => (said.bad_request_title, said.bad_body),
             Self::SlowRequest => (said.slow_request_title, said.slow_request),

@@ -96,6 +96,7 @@ pub(super) const FAULTS: FaultTexts = FaultTexts {
     internal: "The request was not passed on.",
     failed: "Nothing was changed, as far as we can tell. Try again in a moment.",
     bad_gateway_title: "The application does not answer",
+    full_title: "The application is busy",
     timeout_title: "The application takes too long",
     try_again: "Try again in a moment.",
     bad_request_title: "This request is broken",

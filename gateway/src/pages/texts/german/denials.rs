@@ -96,6 +96,7 @@ pub(super) const FAULTS: FaultTexts = FaultTexts {
     internal: "Die Anfrage wurde nicht weitergegeben.",
     failed: "Soweit erkennbar, wurde nichts geändert. Versuchen Sie es gleich noch einmal.",
     bad_gateway_title: "Die Anwendung antwortet nicht",
+    full_title: "Die Anwendung ist ausgelastet",
     timeout_title: "Die Anwendung braucht zu lange",
     try_again: "Versuchen Sie es gleich noch einmal.",
     bad_request_title: "Diese Anfrage ist fehlerhaft",
