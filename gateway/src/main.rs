@@ -11,6 +11,7 @@ mod cookies;
 mod demo;
 mod demo_apps;
 mod device_trust;
+mod drain;
 mod factors;
 mod front;
 mod hosts;

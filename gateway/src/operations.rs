@@ -10,6 +10,7 @@ use axum::routing::get;
 use http::StatusCode;
 use metrics_exporter_prometheus::PrometheusHandle;
 
+use crate::drain::OpenConnections;
 use crate::live::LiveRequests;
 
 /// What the operations listener answers with.
@@ -19,6 +20,8 @@ pub(crate) struct Operations {
     pub(crate) metrics: PrometheusHandle,
     /// The requests under way.
     pub(crate) live: Arc<LiveRequests>,
+    /// The connections that are open.
+    pub(crate) open: OpenConnections,
     /// Whether requests are accepted.
     pub(crate) ready: Arc<AtomicBool>,
 }
@@ -33,6 +36,8 @@ pub(crate) fn router(operations: Operations) -> Router {
 }
 
 async fn render(State(operations): State<Operations>) -> String {
+    let open = u32::try_from(operations.open.count()).unwrap_or(u32::MAX);
+    metrics::gauge!("latchkey_connections").set(open);
     metrics::gauge!("latchkey_live_requests").set(u32::try_from(operations.live.len()).unwrap_or(u32::MAX));
     operations.metrics.render()
 }
@@ -47,6 +52,7 @@ async fn ready(State(operations): State<Operations>) -> impl IntoResponse {
 
 /// Says what the metrics mean.
 pub(crate) fn describe() {
+    metrics::describe_gauge!("latchkey_connections", "Connections that are open.");
     metrics::describe_gauge!("latchkey_live_requests", "Requests under way.");
     metrics::describe_histogram!(
         "latchkey_decision_seconds",
@@ -88,5 +94,25 @@ pub(crate) fn describe() {
         "latchkey_mails_total",
         "Letters by outcome: `sent`, `failed`, `lost` (no room or no time), `capped` (too many for one user)."
     );
-    metrics::describe_counter!("latchkey_enrollments_total", "Refused enrolments by outcome.");
+    metrics::describe_counter!("latchkey_enrollments_total", "Enrolments by outcome.");
+    metrics::describe_counter!("latchkey_sign_ins_total", "Sign-ins by outcome.");
+    metrics::describe_counter!("latchkey_pushes_total", "Pushes by outcome.");
+    metrics::describe_counter!(
+        "latchkey_phishing_declined_total",
+        "Challenges that a foreign page handed to a device or a security key."
+    );
+    metrics::describe_gauge!("latchkey_sessions", "Sessions that live.");
+    metrics::describe_gauge!("latchkey_connected_agents", "Agents that can be asked by push.");
+    // There before anything happens, so that the first time is an increase.
+    for name in ALERTED {
+        metrics::counter!(name).absolute(0);
+    }
+    metrics::gauge!("latchkey_policies_stale").set(0.0);
 }
+
+/// What operators are told to alert on.
+const ALERTED: [&str; 3] = [
+    "latchkey_phishing_declined_total",
+    "latchkey_decision_log_errors_total",
+    "latchkey_decision_log_waits_total",
+];

@@ -1,28 +1,30 @@
 //! How does the gateway start and stop? It reads everything, refuses what is not fit, and serves.
 
+mod services;
+
 use std::net::{SocketAddr, TcpListener};
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::Duration;
+use std::sync::atomic::{AtomicBool, AtomicU64};
 
 use arc_swap::ArcSwap;
-use async_trait::async_trait;
-use directory::{Actor, ActorKind, Command, OrganizationId, Touched};
+use directory::{Actor, ActorKind, Command, OrganizationId};
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use pingora::listeners::{L4BufferSettings, ListenerConfig, TcpSocketOptions};
+use pingora::server::Server;
 use pingora::server::configuration::{Opt, ServerConf};
-use pingora::server::{Server, ShutdownWatch};
-use pingora::services::background::{BackgroundService, background_service};
+use pingora::services::background::background_service;
 use pingora::services::listening::Service;
 use tokio::sync::Notify;
-use tracing::{error, info};
+use tracing::info;
 
+use self::services::{Drain, HealthKeeper, MailCarrier, Once, OperationsListener, Readiness, Rejudge, SessionKeeper};
 use crate::agents::{Attempts, ChallengeSigner, Challenges};
 use crate::auth::UnderWay;
 use crate::clock::Clock;
 use crate::config::{Config, LogFormat};
+use crate::drain::OpenConnections;
 use crate::factors::failures::Failures;
 use crate::factors::hasher::Hasher;
 use crate::factors::letters::Letters;
@@ -34,10 +36,9 @@ use crate::jws::{KeyError, TokenSigner};
 use crate::live::LiveRequests;
 use crate::load::{LoadFailure, Loaded, load, load_policies};
 use crate::lock::{DataLock, LockError};
-use crate::logs::Chain;
-use crate::mail::{self, Outbox};
+use crate::mail::Outbox;
 use crate::nonces::Nonces;
-use crate::operations::{self, Operations};
+use crate::operations::Operations;
 use crate::private_file::{self, PrivateFileError};
 use crate::proxy::{Gate, Gateway};
 use crate::pushes::Pushes;
@@ -48,7 +49,7 @@ use crate::sign_in::SignIns;
 use crate::store::{Directory, OpenError};
 use crate::upstream::{Upstreams, keepalive};
 use crate::world::World;
-use crate::{auth, rejudge};
+use crate::{auth, operations};
 
 /// Says why the gateway does not start.
 #[derive(Debug, thiserror::Error)]
@@ -213,7 +214,10 @@ impl Prepared {
         let setup = self.world.setup.load_full();
         let mut server = Server::new_with_opt_and_conf(Some(Opt::default()), server_conf(&setup.config));
         server.bootstrap();
-        server.add_service(self.front(&server.configuration, &setup.config));
+        let open = OpenConnections::default();
+        server.add_service(self.front(&server.configuration, &setup.config, &open));
+        let drain = Drain(self.world.clone(), open.clone());
+        server.add_service(background_service("drain", drain));
         let reloaded = Arc::new(Notify::new());
         // Subscribed before the first request can come: no change is missed.
         let rejudge = Rejudge {
@@ -237,6 +241,7 @@ impl Prepared {
         server.add_service(background_service("mail", mail));
         let operations = Operations {
             live: self.world.live.clone(),
+            open,
             metrics: self.metrics.clone(),
             ready: Arc::new(AtomicBool::new(false)),
         };
@@ -257,7 +262,7 @@ impl Prepared {
         server.run_forever()
     }
 
-    fn front(&self, conf: &Arc<ServerConf>, config: &Config) -> Service<Front<Gate>> {
+    fn front(&self, conf: &Arc<ServerConf>, config: &Config, open: &OpenConnections) -> Service<Front<Gate>> {
         let gateway = Gateway {
             world: self.world.clone(),
             hosts: Hosts::new(&self.world),
@@ -271,6 +276,7 @@ impl Prepared {
             )),
             limits: HandshakeLimits::new(config.tls.max_handshakes, config.tls.max_handshakes_per_source),
             timeout: config.tls.handshake_timeout,
+            open: open.clone(),
             next_id: AtomicU64::new(1),
         };
         let mut service = Service::new("front".to_owned(), front);
@@ -410,166 +416,6 @@ fn start_logging(config: &Config) {
     // Only a second start within one process finds a subscriber already there.
     drop(started);
 }
-
-/// Runs once, when its service starts.
-struct Once<T>(std::sync::Mutex<Option<T>>);
-
-impl<T> Once<T> {
-    fn new(task: T) -> Self {
-        Self(std::sync::Mutex::new(Some(task)))
-    }
-
-    fn take(&self) -> Option<T> {
-        self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take()
-    }
-}
-
-#[async_trait]
-impl BackgroundService for Once<Reloader> {
-    async fn start(&self, mut shutdown: ShutdownWatch) {
-        let Some(reloader) = self.take() else { return };
-        tokio::select! {
-            () = reloader.run() => {}
-            _ = shutdown.changed() => {}
-        }
-    }
-}
-
-struct Rejudge {
-    world: Arc<World>,
-    changes: tokio::sync::broadcast::Receiver<Arc<Touched>>,
-    all: Arc<Notify>,
-}
-
-#[async_trait]
-impl BackgroundService for Once<Rejudge> {
-    async fn start(&self, _shutdown: ShutdownWatch) {
-        let Some(Rejudge { world, changes, all }) = self.take() else {
-            return;
-        };
-        // Draining requests are judged to their end: this stops with the process.
-        let following = tokio::spawn(rejudge::follow(world.clone(), changes, all.clone()));
-        rejudge::sweep(world, all).await;
-        following.abort();
-    }
-}
-
-/// Carries letters.
-struct MailCarrier(Arc<World>);
-
-#[async_trait]
-impl BackgroundService for Once<MailCarrier> {
-    async fn start(&self, mut shutdown: ShutdownWatch) {
-        let Some(MailCarrier(world)) = self.take() else { return };
-        tokio::select! {
-            () = mail::carry(world) => {}
-            _ = shutdown.changed() => {}
-        }
-    }
-}
-
-/// Asks applications' servers whether they are well.
-struct HealthKeeper(Arc<World>);
-
-#[async_trait]
-impl BackgroundService for Once<HealthKeeper> {
-    async fn start(&self, mut shutdown: ShutdownWatch) {
-        let Some(HealthKeeper(world)) = self.take() else { return };
-        tokio::select! {
-            () = crate::upstream::health::keep(world) => {}
-            _ = shutdown.changed() => {}
-        }
-    }
-}
-
-/// Writes down when sessions were used, ends those whose time is over, and forgets what nobody asks for any more.
-struct SessionKeeper(Arc<World>);
-
-#[async_trait]
-impl BackgroundService for SessionKeeper {
-    async fn start(&self, mut shutdown: ShutdownWatch) {
-        let mut timer = tokio::time::interval(SESSIONS_KEPT);
-        loop {
-            tokio::select! {
-                _ = timer.tick() => self.0.keep_sessions().await,
-                _ = shutdown.changed() => break,
-            }
-        }
-        self.0.keep_sessions().await;
-    }
-}
-
-/// How often sessions are seen to.
-const SESSIONS_KEPT: Duration = Duration::from_secs(60);
-
-struct Readiness {
-    address: SocketAddr,
-    ready: Arc<AtomicBool>,
-    call: Box<dyn FnOnce() + Send + Sync>,
-}
-
-#[async_trait]
-impl BackgroundService for Once<Readiness> {
-    async fn start(&self, _shutdown: ShutdownWatch) {
-        let Some(readiness) = self.take() else { return };
-        while tokio::net::TcpStream::connect(reachable(readiness.address))
-            .await
-            .is_err()
-        {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-        readiness.ready.store(true, Ordering::Relaxed);
-        (readiness.call)();
-    }
-}
-
-/// Where this machine itself reaches a listener.
-fn reachable(mut address: SocketAddr) -> SocketAddr {
-    if address.ip().is_unspecified() {
-        address.set_ip(match address {
-            SocketAddr::V4(_) => std::net::Ipv4Addr::LOCALHOST.into(),
-            SocketAddr::V6(_) => std::net::Ipv6Addr::LOCALHOST.into(),
-        });
-    }
-    address
-}
-
-struct OperationsListener {
-    address: SocketAddr,
-    operations: Operations,
-}
-
-#[async_trait]
-impl BackgroundService for OperationsListener {
-    async fn start(&self, mut shutdown: ShutdownWatch) {
-        let listener = match tokio::net::TcpListener::bind(self.address).await {
-            Ok(listener) => listener,
-            Err(error) => {
-                error!(address = %self.address, error = %Chain(&error), "metrics_listen: cannot listen");
-                return;
-            }
-        };
-        let metrics = self.operations.metrics.clone();
-        let upkeep = tokio::spawn(async move {
-            let mut timer = tokio::time::interval(UPKEEP);
-            loop {
-                timer.tick().await;
-                metrics.run_upkeep();
-            }
-        });
-        let served = axum::serve(listener, operations::router(self.operations.clone()));
-        let stopped = async move {
-            let _ = shutdown.changed().await;
-        };
-        if let Err(error) = served.with_graceful_shutdown(stopped).await {
-            error!(error = %Chain(&error), "the operations listener ended");
-        }
-        upkeep.abort();
-    }
-}
-
-/// How often measured times are put into their buckets; between they wait in memory.
-const UPKEEP: Duration = Duration::from_secs(5);
 
 /// The buckets of decision times, in seconds.
 const BUCKETS: [f64; 10] = [5e-6, 1e-5, 2e-5, 5e-5, 1e-4, 2e-4, 5e-4, 1e-3, 1e-2, 1e-1];

@@ -137,6 +137,11 @@ impl Demo {
         self.process.kill();
     }
 
+    /// Waits until the gateway has ended by itself; its exit code.
+    pub fn wait(&mut self, deadline: Duration) -> Option<i32> {
+        self.process.wait(deadline)
+    }
+
     /// The running program.
     pub fn process(&self) -> &Process {
         &self.process

@@ -6,6 +6,7 @@ use device_checks::LeafCertificate;
 use http::HeaderValue;
 
 use super::stream::Cut;
+use crate::drain::Opened;
 
 /// The facts of a connection, fixed at the handshake.
 pub(crate) struct Connection {
@@ -21,4 +22,6 @@ pub(crate) struct Connection {
     pub(crate) certificate: Option<LeafCertificate>,
     /// Ends the connection from outside.
     pub(crate) cut: Cut,
+    /// Counts it as open for as long as anything holds it.
+    pub(crate) _opened: Opened,
 }

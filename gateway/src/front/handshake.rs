@@ -23,6 +23,7 @@ use super::gathered::Gathered;
 use super::limits::HandshakeLimits;
 use super::stream::{Cut, FrontStream};
 use super::trust::Trust;
+use crate::drain::OpenConnections;
 
 /// Stands before the proxy on every TCP connection and terminates TLS.
 pub(crate) struct Front<Inner> {
@@ -34,6 +35,8 @@ pub(crate) struct Front<Inner> {
     pub(crate) limits: HandshakeLimits,
     /// How long one may take.
     pub(crate) timeout: Duration,
+    /// Counts those that are open.
+    pub(crate) open: OpenConnections,
     /// Numbers the connections.
     pub(crate) next_id: AtomicU64,
 }
@@ -59,6 +62,7 @@ enum HandshakeError {
 
 impl<Inner> Front<Inner> {
     async fn handshake(&self, tcp: Box<TcpStream>, peer: IpAddr) -> Result<FrontStream, HandshakeError> {
+        let opened = self.open.open();
         let _place = self.limits.enter(peer).await.ok_or(HandshakeError::TooMany)?;
         let acceptor = LazyConfigAcceptor::new(rustls::server::Acceptor::default(), Gathered::new(tcp));
         let started = acceptor.await.map_err(HandshakeError::ClientHello)?;
@@ -75,6 +79,7 @@ impl<Inner> Front<Inner> {
             server_name,
             certificate: leaf_of(&tls)?,
             cut: Cut::default(),
+            _opened: opened,
         };
         let head = ResponseHeader::build(200, Some(0)).map_err(HandshakeError::Digest)?;
         Ok(FrontStream::new(tls, Arc::new(connection), head))

@@ -73,6 +73,11 @@ impl Lines {
         self.lock().lines.remove(&(user, enrollment));
     }
 
+    /// Ends all lines.
+    pub(crate) fn close_all(&self) {
+        self.lock().lines.clear();
+    }
+
     /// All lines there are.
     pub(crate) fn all(&self) -> Vec<(UserId, EnrollmentId)> {
         self.lock().lines.keys().copied().collect()

@@ -94,7 +94,7 @@ pub(crate) struct Signals {
 #[derive(Debug)]
 pub(crate) struct DecisionLog {
     pending: Arc<Pending>,
-    writer: Option<JoinHandle<()>>,
+    writer: Mutex<Option<JoinHandle<()>>>,
 }
 
 /// Lines on their way to the file. The writer is woken for the first of a batch only: on a busy core a wake-up for each
@@ -143,7 +143,7 @@ impl DecisionLog {
             .spawn(move || writer.run())?;
         Ok(Self {
             pending,
-            writer: Some(writer),
+            writer: Mutex::new(Some(writer)),
         })
     }
 
@@ -179,6 +179,16 @@ impl DecisionLog {
         }
     }
 
+    /// Waits until all lines are written; none that comes later is.
+    pub(crate) fn close(&self) {
+        self.pending.lock().closed = true;
+        self.pending.arrived.notify_one();
+        let writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(writer) = writer {
+            let _ = writer.join();
+        }
+    }
+
     /// Lets the writer open its file again: what `logrotate` asks for with SIGHUP.
     pub(crate) fn reopen(&self) {
         self.pending.lock().reopen = true;
@@ -188,11 +198,7 @@ impl DecisionLog {
 
 impl Drop for DecisionLog {
     fn drop(&mut self) {
-        self.pending.lock().closed = true;
-        self.pending.arrived.notify_one();
-        if let Some(writer) = self.writer.take() {
-            let _ = writer.join();
-        }
+        self.close();
     }
 }
 

@@ -1,0 +1,68 @@
+//! When does a gateway that was asked to stop stop? As soon as nothing is open any more, and at the latest after its grace.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use tracing::info;
+
+use crate::world::World;
+
+/// Counts connections that are open.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct OpenConnections(Arc<AtomicUsize>);
+
+/// One of them, until it is dropped.
+#[derive(Debug)]
+pub(crate) struct Opened(OpenConnections);
+
+impl OpenConnections {
+    /// Another one.
+    pub(crate) fn open(&self) -> Opened {
+        self.0.fetch_add(1, Ordering::Relaxed);
+        Opened(self.clone())
+    }
+
+    /// How many there are.
+    pub(crate) fn count(&self) -> usize {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+impl Drop for Opened {
+    fn drop(&mut self) {
+        self.0.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// Lets agents go, which come back by themselves, waits for everybody else, writes down what is to be kept, and ends the
+/// process. Pingora would wait for all of the grace.
+pub(crate) async fn end(world: Arc<World>, open: OpenConnections) {
+    world.pushes.lines.close_all();
+    // What was accepted before the listeners closed may still be on its way to be counted.
+    tokio::time::sleep(LOOKED * 5).await;
+    while open.count() > 0 {
+        tokio::time::sleep(LOOKED).await;
+    }
+    world.keep_sessions().await;
+    world.log.close();
+    info!("nothing is open any more: the gateway stops");
+    std::process::exit(0);
+}
+
+/// How often it is looked whether all are gone.
+const LOOKED: Duration = Duration::from_millis(20);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn connections_count_while_they_are_open() {
+        let open = OpenConnections::default();
+        let (one, other) = (open.open(), open.clone().open());
+        assert_eq!(open.count(), 2);
+        drop((one, other));
+        assert_eq!(open.count(), 0);
+    }
+}
