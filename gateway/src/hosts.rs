@@ -74,7 +74,7 @@ impl Hosts {
         let router = match &arrived.site {
             Site::Admin => {
                 let headers = &session.req_header().headers;
-                let caller = admin::authenticate(headers, arrived.connection.peer, &view.directory, view.now);
+                let caller = admin::authenticate(headers, arrived.peer, &view.directory, view.now);
                 world.record_own(arrived, &view, caller.as_ref().map(drop).ok_or(&Denial::TokenRefused));
                 if let Some(caller) = caller {
                     request.extensions_mut().insert(Arc::new(caller));

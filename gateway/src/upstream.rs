@@ -87,7 +87,7 @@ fn who(permit: &Permit, arrived: &Arrived) -> u64 {
     let mut hasher = DefaultHasher::new();
     match permit.granted() {
         Some(granted) => granted.identified.user.id.hash(&mut hasher),
-        None => arrived.connection.peer.hash(&mut hasher),
+        None => arrived.peer.hash(&mut hasher),
     }
     hasher.finish()
 }

@@ -76,12 +76,24 @@ pub fn connect_from(
     server_name: &str,
     config: ClientConfig,
 ) -> std::io::Result<Connection> {
-    let name = ServerName::try_from(server_name.to_owned()).unwrap();
-    let mut session = ClientConnection::new(Arc::new(config), name).map_err(std::io::Error::other)?;
-    let mut socket = match source {
+    let socket = match source {
         Some(source) => socket_from(source, address)?,
         None => std::net::TcpStream::connect(address)?,
     };
+    connect_over(socket, server_name, config)
+}
+
+/// The same over a connection that is there already.
+///
+/// # Errors
+/// What TCP or TLS said.
+pub fn connect_over(
+    mut socket: std::net::TcpStream,
+    server_name: &str,
+    config: ClientConfig,
+) -> std::io::Result<Connection> {
+    let name = ServerName::try_from(server_name.to_owned()).unwrap();
+    let mut session = ClientConnection::new(Arc::new(config), name).map_err(std::io::Error::other)?;
     socket.set_nodelay(true)?;
     socket.set_read_timeout(Some(DEADLINE))?;
     socket.set_write_timeout(Some(DEADLINE))?;

@@ -85,7 +85,7 @@ pub(super) async fn rename(
             ..DeviceUpdate::default()
         },
     };
-    let actor = actor_of(user, arrived.connection.peer);
+    let actor = actor_of(user, arrived.peer);
     world.directory.submit(command, actor, Vec::new()).await?;
     Ok(StatusCode::NO_CONTENT)
 }
@@ -101,7 +101,7 @@ pub(super) async fn end(
     let (directory, enrollment, presented) = holder(&world, &arrived, id, from.device, &headers)?;
     let user = directory.user(enrollment.user).ok_or(ApiError::DeviceDeleted)?;
     may_manage(&world, &arrived, user, &enrollment, &presented)?;
-    let actor = actor_of(user, arrived.connection.peer);
+    let actor = actor_of(user, arrived.peer);
     world
         .directory
         .submit(Command::EndEnrollment(id), actor, Vec::new())
@@ -127,7 +127,7 @@ pub(super) async fn give_totp(
         id: AuthenticatorId::from_random(rand::random()),
         secret: Protected::new(secret.to_string()),
     };
-    let actor = actor_of(user, arrived.connection.peer);
+    let actor = actor_of(user, arrived.peer);
     world.directory.submit(command, actor, Vec::new()).await?;
     let given = GivenTotp {
         secret: secret.to_string(),

@@ -21,7 +21,7 @@ use crate::world::World;
 pub(super) async fn authenticate(State(world): State<Arc<World>>, step: Step) -> Result<Json<Authenticated>, ApiError> {
     let asked: Authenticate = step.read()?;
     step.check(&world, &asked.instance_key)?;
-    let source = step.arrived.connection.peer;
+    let source = step.arrived.peer;
     let credentials = Credentials {
         username: asked.username,
         password: Zeroizing::new(asked.password),
@@ -114,7 +114,7 @@ pub(super) fn organization_request(
     factors: Option<&BTreeSet<Factor>>,
     arrived: &Arrived,
 ) -> OrganizationRequest {
-    let zones = view.setup.config.zones_of(arrived.connection.peer);
+    let zones = view.setup.config.zones_of(arrived.peer);
     OrganizationRequest {
         user: Arc::new(user_facts(&view.directory, user)),
         device: None,
@@ -123,7 +123,7 @@ pub(super) fn organization_request(
             method: arrived.method.as_str().to_owned(),
             host: arrived.host.clone(),
             path: arrived.matched_path.clone(),
-            ip: arrived.connection.peer,
+            ip: arrived.peer,
             zones: zones.map(str::to_owned).collect(),
         },
         ages: factors

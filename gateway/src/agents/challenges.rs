@@ -47,7 +47,7 @@ pub(super) async fn challenge(
     if world.directory.snapshot().enrollment(enrollment).is_none() {
         return Err(ApiError::ProofRefused("there is no such enrolment".to_owned()));
     }
-    let (_, challenge) = make(&world, Purpose::Report(enrollment), arrived.connection.peer)?;
+    let (_, challenge) = make(&world, Purpose::Report(enrollment), arrived.peer)?;
     Ok(Json(Challenged { challenge }))
 }
 
@@ -244,8 +244,8 @@ impl Taking<'_> {
 
     fn actor(&self) -> Actor {
         match self.directory.user(self.enrollment.user) {
-            Some(user) => actor_of(user, self.arrived.connection.peer),
-            None => crate::sign_in::nobody(self.arrived.connection.peer),
+            Some(user) => actor_of(user, self.arrived.peer),
+            None => crate::sign_in::nobody(self.arrived.peer),
         }
     }
 }

@@ -200,7 +200,7 @@ impl Finishing<'_> {
                 management: self.management(asked, &keys, device, &directory),
             }),
         };
-        let actor = actor_of(&self.granted.user, step.arrived.connection.peer);
+        let actor = actor_of(&self.granted.user, step.arrived.peer);
         let submitted = self.world.directory.submit(
             Command::Enroll(Box::new(enroll)),
             actor,

@@ -233,7 +233,7 @@ impl Taking<'_> {
 
     /// Writes down what came to nothing; that the directory refuses it is what is written down.
     async fn record(&self, command: Command) {
-        let peer = self.arrived.connection.peer;
+        let peer = self.arrived.peer;
         let user = self.directory.user(self.enrollment.user);
         let actor = user.map_or_else(|| nobody(peer), |user| actor_of(user, peer));
         let recorded = self.world.directory.submit(command, actor, Vec::new()).await;

@@ -41,7 +41,7 @@ pub(super) async fn recover(
         .ok_or(ApiError::Refused(Refusal::CertificateNotLive))?;
     let Renewal { issued, command } = renewed(&world, &request, enrollment, shown.fingerprint, now)?;
     let certificate = issued.pem() + &world.authority.certificate_pem();
-    let actor = actor_of(user, step.arrived.connection.peer);
+    let actor = actor_of(user, step.arrived.peer);
     let accepted = world
         .directory
         .submit(command, actor, vec![(issued.fingerprint, issued.der)])

@@ -32,7 +32,7 @@ pub(super) async fn renew(
     let enrollment = &identified.enrollment;
     let Renewal { issued, command } = renewed(&world, &request, enrollment, shown.fingerprint, now)?;
     let certificate = issued.pem() + &world.authority.certificate_pem();
-    let actor = actor_of(&identified.user, arrived.connection.peer);
+    let actor = actor_of(&identified.user, arrived.peer);
     world
         .directory
         .submit(command, actor, vec![(issued.fingerprint, issued.der)])

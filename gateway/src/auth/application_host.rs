@@ -173,10 +173,7 @@ async fn admit(
     let directory = world.directory.snapshot();
     let session = world.directory.sessions().find(exchange.session);
     let user = session.and_then(|(session, _)| directory.user(session.user).cloned());
-    let actor = user.map_or_else(
-        || nobody(arrived.connection.peer),
-        |user| actor_of(&user, arrived.connection.peer),
-    );
+    let actor = user.map_or_else(|| nobody(arrived.peer), |user| actor_of(&user, arrived.peer));
     let command = SessionCommand::Admit {
         session: exchange.session,
         generation: exchange.generation,

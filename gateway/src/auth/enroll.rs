@@ -151,7 +151,7 @@ impl Asked<'_> {
             kind: ActorKind::User,
             id: self.user.id.to_string(),
             display_name: self.user.login.clone(),
-            address: Some(self.arrived.connection.peer),
+            address: Some(self.arrived.peer),
         }
     }
 }

@@ -112,7 +112,7 @@ impl MayManage {
     /// # Errors
     /// The release was used meanwhile, or the store fails.
     pub(crate) async fn actor(self, visitor: &Visitor) -> Result<Actor, ApiError> {
-        let actor = actor_of(&self.user, visitor.arrived.connection.peer);
+        let actor = actor_of(&self.user, visitor.arrived.peer);
         if self.by_release {
             let used = Command::UseRelease(self.user.id);
             visitor.world.directory.submit(used, actor.clone(), Vec::new()).await?;

@@ -49,7 +49,7 @@ pub(super) async fn begin(
         shown: SignInAsked {
             application: arrived.site.name().to_owned(),
             browser: session.session.client.name.clone(),
-            address: arrived.connection.peer.to_canonical().to_string(),
+            address: arrived.peer.to_canonical().to_string(),
             place: None,
             login_hint: world
                 .directory
@@ -59,7 +59,7 @@ pub(super) async fn begin(
         },
         renews: Some(origin),
     };
-    let peer = arrived.connection.peer;
+    let peer = arrived.peer;
     let (attempt, challenge) = challenge_for(&world, wanted, peer).map_err(IntoResponse::into_response)?;
     let frame = format!("{}/renew?app={}", setup.auth_origin, arrived.site.name());
     Ok(no_store(Json(Begun {
@@ -108,7 +108,7 @@ pub(super) async fn finish(
         shown,
         cookie: cookie.hash(),
     }));
-    let actor = actor_of(&user, arrived.connection.peer);
+    let actor = actor_of(&user, arrived.peer);
     let renewed = world.directory.submit_session(command, actor).await;
     renewed.map_err(|_| refused(&arrived))?;
     let fields = [(header::SET_COOKIE, Cookie::Session.set(&cookie))];

@@ -14,7 +14,9 @@ use super::devices::{check_attestation, check_management};
 use super::hosts::HostName;
 use super::mail::check_mail;
 use super::problems::{ConfigErrors, Problem};
-use super::raw::{RawClientAuthority, RawConfig, RawEnrollment, RawKeyPair, RawLog, RawSignIn, RawTls, RawZone};
+use super::raw::{
+    RawClientAuthority, RawConfig, RawEnrollment, RawKeyPair, RawLog, RawProxies, RawSignIn, RawTls, RawZone,
+};
 use super::routes::Routes;
 use super::source::Source;
 use super::values::{
@@ -22,7 +24,7 @@ use super::values::{
 };
 use super::webauthn::check_webauthn;
 use super::{
-    ClientAuthority, Config, Enrollment, KeyPairFiles, Log, LogFormat, OwnHosts, SignIn, Tls, TlsVersion, Zone,
+    ClientAuthority, Config, Enrollment, KeyPairFiles, Log, LogFormat, OwnHosts, Proxies, SignIn, Tls, TlsVersion, Zone,
 };
 
 impl RawConfig {
@@ -84,6 +86,7 @@ impl RawConfig {
         let language = check_pages(&self.pages, checker);
         let branding = check_branding(&self.branding, checker);
         let zones = check_zones(&self.zones, checker);
+        let proxies = check_proxies(&self.proxies, checker);
         let shutdown_grace = self.shutdown_grace.as_deref().unwrap_or("10s");
         let shutdown_grace = checker.value("shutdown_grace", shutdown_grace, duration(Duration::ZERO..=60 * MINUTE));
         let auth = checker.value("hosts.auth", &self.hosts.auth, HostName::parse);
@@ -123,6 +126,7 @@ impl RawConfig {
             language: language?,
             branding: branding?,
             zones: zones?,
+            proxies: proxies?,
             shutdown_grace: shutdown_grace?,
             routes,
         })
@@ -399,6 +403,15 @@ fn check_zones(raw: &[RawZone], checker: &mut Checker<'_>) -> Option<Vec<Zone>> 
         zones.push(name.zip(networks).map(|(name, networks)| Zone { name, networks }));
     }
     zones.into_iter().collect()
+}
+
+fn check_proxies(raw: &RawProxies, checker: &mut Checker<'_>) -> Option<Proxies> {
+    let proxy_protocol = checker.all("proxies.proxy_protocol", &raw.proxy_protocol, network);
+    let forwarded_for = checker.all("proxies.forwarded_for", &raw.forwarded_for, network);
+    Some(Proxies {
+        proxy_protocol: proxy_protocol?,
+        forwarded_for: forwarded_for?,
+    })
 }
 
 fn parent_of(path: &Path) -> &Path {

@@ -107,6 +107,8 @@ pub(crate) struct Config {
     pub(crate) branding: Branding,
     /// Named networks.
     pub(crate) zones: Vec<Zone>,
+    /// Whose word counts on where clients are.
+    pub(crate) proxies: Proxies,
     /// How long open requests may go on after a stop was asked for.
     pub(crate) shutdown_grace: Duration,
     routes: Routes,
@@ -129,6 +131,15 @@ impl Config {
         let inside = move |zone: &&Zone| zone.networks.iter().any(|network| network.contains(&address));
         self.zones.iter().filter(inside).map(|zone| zone.name.as_str())
     }
+}
+
+/// Whose word counts on where clients are.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Proxies {
+    /// Load balancers that pass TLS on after a header of the PROXY protocol.
+    pub(crate) proxy_protocol: Vec<IpNet>,
+    /// Proxies that end TLS, make their own to the gateway, and write `X-Forwarded-For`.
+    pub(crate) forwarded_for: Vec<IpNet>,
 }
 
 /// What the gateway logs about itself, and how.

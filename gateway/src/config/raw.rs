@@ -44,6 +44,8 @@ pub(super) struct RawConfig {
     #[serde(default)]
     pub(super) zones: Vec<RawZone>,
     #[serde(default)]
+    pub(super) proxies: RawProxies,
+    #[serde(default)]
     pub(super) applications: Vec<RawApplication>,
     pub(super) shutdown_grace: Option<String>,
 }
@@ -197,6 +199,15 @@ pub(super) struct RawBranding {
     pub(super) logo: Option<String>,
     pub(super) color: Option<String>,
     pub(super) help: Option<String>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, expecting = "`proxy_protocol` and `forwarded_for`")]
+pub(super) struct RawProxies {
+    #[serde(default)]
+    pub(super) proxy_protocol: Vec<String>,
+    #[serde(default)]
+    pub(super) forwarded_for: Vec<String>,
 }
 
 #[derive(Debug, Deserialize)]

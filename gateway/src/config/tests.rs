@@ -100,6 +100,7 @@ fn the_example_shows_every_key_there_is() {
         "\nmail:",
         "\npages:",
         "\nbranding:",
+        "\nproxies:",
         "  - name: office",
         "    upstream:",
         "      health_check:",

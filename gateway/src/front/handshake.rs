@@ -21,6 +21,7 @@ use tracing::debug;
 use super::connection::Connection;
 use super::gathered::Gathered;
 use super::limits::HandshakeLimits;
+use super::proxy_protocol;
 use super::stream::{Cut, FrontStream};
 use super::trust::Trust;
 use crate::drain::OpenConnections;
@@ -50,6 +51,8 @@ enum HandshakeError {
     TooLong,
     #[error("the connection has no peer address")]
     NoPeer,
+    #[error("reading what the load balancer says")]
+    Balancer(#[from] proxy_protocol::BadHeader),
     #[error("reading the client hello")]
     ClientHello(#[source] std::io::Error),
     #[error("finishing the handshake")]
@@ -85,11 +88,20 @@ impl<Inner> Front<Inner> {
         Ok(FrontStream::new(tls, Arc::new(connection), head))
     }
 
-    async fn bounded_handshake(&self, tcp: Box<TcpStream>) -> Result<FrontStream, HandshakeError> {
+    async fn bounded_handshake(&self, mut tcp: Box<TcpStream>) -> Result<FrontStream, HandshakeError> {
         let peer = peer_of(&tcp).ok_or(HandshakeError::NoPeer)?;
-        tokio::time::timeout(self.timeout, self.handshake(tcp, peer))
-            .await
-            .unwrap_or(Err(HandshakeError::TooLong))
+        let handshake = async {
+            let is_balancer = self.trust.load().is_balancer(peer);
+            let client = match is_balancer {
+                true => proxy_protocol::read(&mut tcp)
+                    .await?
+                    .map_or(peer, |client| client.to_canonical()),
+                false => peer,
+            };
+            self.handshake(tcp, client).await
+        };
+        let handshake = tokio::time::timeout(self.timeout, handshake);
+        handshake.await.unwrap_or(Err(HandshakeError::TooLong))
     }
 }
 

@@ -4,6 +4,7 @@ mod connection;
 mod gathered;
 mod handshake;
 mod limits;
+mod proxy_protocol;
 mod stream;
 mod trust;
 mod verifier;

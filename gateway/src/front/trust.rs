@@ -1,9 +1,11 @@
 //! Which certificate does the gateway show, and whose does it ask for? Per server name, swapped while running.
 
 use std::collections::HashMap;
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use ipnet::IpNet;
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
@@ -21,6 +23,8 @@ pub(crate) struct Trust {
     required: Arc<ServerConfig>,
     modes: HashMap<String, ClientCertificate>,
     wildcard_modes: HashMap<String, ClientCertificate>,
+    /// Load balancers that say by the PROXY protocol who connects.
+    balancers: Vec<IpNet>,
 }
 
 /// Says why TLS cannot be set up.
@@ -65,6 +69,11 @@ pub(crate) enum TrustError {
 }
 
 impl Trust {
+    /// Whether whoever connects from here says first for whom.
+    pub(crate) fn is_balancer(&self, peer: IpAddr) -> bool {
+        self.balancers.iter().any(|network| network.contains(&peer))
+    }
+
     /// Reads the server certificates, and trusts client certificates that end in one of the anchors.
     ///
     /// # Errors
@@ -105,6 +114,7 @@ impl Trust {
             required: build(Some(verified(true)?))?,
             modes,
             wildcard_modes,
+            balancers: config.proxies.proxy_protocol.clone(),
         })
     }
 

@@ -172,7 +172,7 @@ texts! {
     }
     /// Why a request does not pass, and what helps.
     denials: DenialTexts {
-        rules, other_ways, ambiguous_title, host, origin, assertion, cookie, method, unsettled_title, unsettled,
+        rules, other_ways, ambiguous_title, host, origin, assertion, cookie, source, method, unsettled_title, unsettled,
         misdirected_title, misdirected, method_refused_title, method_refused, cross_site_title, cross_site,
         body_too_large_title, body_too_large, sign_in_title, not_signed_in, session_over, proof_too_old_title,
         device_deactivated_title, device_deactivated, device_suspended_title, device_suspended,

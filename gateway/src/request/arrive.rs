@@ -1,5 +1,6 @@
 //! What is asked, of whom, by whom on the wire? Read once; what can be read in two ways goes no further.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -9,6 +10,7 @@ use policies::Action;
 
 use super::assertion::Presented;
 use super::denial::{Ambiguity, Denial};
+use super::source::source;
 use super::target;
 use crate::config::{Host, PathOptions, Spelling};
 use crate::front::Connection;
@@ -22,6 +24,8 @@ pub(crate) struct Arrived {
     pub(crate) id: String,
     /// When its head was read, on the steady clock, to measure with.
     pub(crate) started: Instant,
+    /// Where the client is: who connects, or whom a proxy of ours names.
+    pub(crate) peer: IpAddr,
     /// The connection it came on.
     pub(crate) connection: Arc<Connection>,
     /// The host, in lower case, without a port.
@@ -184,6 +188,8 @@ impl Arrival<'_> {
                 Site::Application(setup.served(application).ok_or(Denial::Misdirected)?.clone())
             }
         };
+        let peer = source(self.connection.peer, &head.headers, &setup.config.proxies.forwarded_for);
+        let peer = peer.map_err(|_| Denial::Ambiguous(Ambiguity::Source))?;
         let websocket = is_websocket(head);
         let action = Action::of(head.method.as_str(), websocket);
         let allowed = match &site {
@@ -194,6 +200,7 @@ impl Arrival<'_> {
         Ok(Arrived {
             id: id.to_owned(),
             started: Instant::now(),
+            peer,
             connection: self.connection.clone(),
             host,
             authority,

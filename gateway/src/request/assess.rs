@@ -290,7 +290,7 @@ pub(crate) fn request_facts(setup: &Setup, arrived: &Arrived) -> RequestFacts {
         method: arrived.method.as_str().to_owned(),
         host: arrived.host.clone(),
         path: arrived.matched_path.clone(),
-        ip: arrived.connection.peer,
+        ip: arrived.peer,
         zones: zones(setup, arrived),
     }
 }
@@ -391,7 +391,7 @@ fn proof(in_use: &DeviceInUse, device: &KnownDevice) -> Option<Proof> {
 }
 
 fn zones(setup: &Setup, arrived: &Arrived) -> Arc<[String]> {
-    let mut zones = setup.config.zones_of(arrived.connection.peer).peekable();
+    let mut zones = setup.config.zones_of(arrived.peer).peekable();
     if zones.peek().is_none() {
         setup.no_zones.clone()
     } else {

@@ -120,7 +120,7 @@ pub(crate) fn decide(store: &FactStore, view: &View, arrived: &Arrived, served: 
 
 /// Judges a request that is under way: by what its cookie stands for now, if it was replaced meanwhile.
 pub(crate) fn decide_again(store: &FactStore, view: &View, arrived: &Arrived, served: &Arc<Served>) -> Verdict {
-    let peer = arrived.connection.peer;
+    let peer = arrived.peer;
     let session = arrived.session.as_ref().map(|grip| grip.latest(peer));
     judge(store, view, arrived, served, session)
 }

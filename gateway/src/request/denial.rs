@@ -70,6 +70,8 @@ pub(crate) enum Ambiguity {
     Assertion,
     /// Its cookie of ours: several, or none that was made here.
     Cookie,
+    /// Where it comes from, by the word of a proxy.
+    Source,
     /// Its method: not one of upper-case letters.
     Method,
 }
@@ -208,6 +210,7 @@ const fn detail_of_ambiguity(texts: &Texts, ambiguity: Ambiguity) -> &'static st
         Ambiguity::Origin => said.origin,
         Ambiguity::Assertion => said.assertion,
         Ambiguity::Cookie => said.cookie,
+        Ambiguity::Source => said.source,
         Ambiguity::Method => said.method,
     }
 }

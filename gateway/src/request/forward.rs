@@ -1,5 +1,6 @@
 //! What does the application receive? The client's request without anything it could mistake for ours, and who asks.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -185,7 +186,12 @@ pub(crate) fn prepare(
     strip(head);
     let rules = &permit.served().application.request_headers;
     apply_to_request(head, rules);
-    set(head, X_FORWARDED_FOR, arrived.connection.peer_text.clone());
+    let source = match arrived.peer == arrived.connection.peer {
+        true => arrived.connection.peer_text.clone(),
+        false => fitting("address", &arrived.peer.to_string())?,
+    };
+    set(head, X_FORWARDED_FOR, source);
+    set(head, FORWARDED, fitting("address", &forwarded(arrived))?);
     set(head, X_FORWARDED_PROTO, HeaderValue::from_static("https"));
     set(head, X_FORWARDED_HOST, fitting("host", &arrived.authority)?);
     set(head, X_REQUEST_ID, fitting("request id", &arrived.id)?);
@@ -229,6 +235,15 @@ pub(crate) fn prepare_answer(head: &mut ResponseHeader, permit: &Permit, request
     }
 }
 
+/// From whom it comes, for which host, and that it came by TLS (RFC 7239).
+fn forwarded(arrived: &Arrived) -> String {
+    let host = &arrived.authority;
+    match arrived.peer {
+        IpAddr::V4(peer) => format!("for={peer};host=\"{host}\";proto=https"),
+        IpAddr::V6(peer) => format!("for=\"[{peer}]\";host=\"{host}\";proto=https"),
+    }
+}
+
 fn apply_to_request(head: &mut RequestHeader, rules: &HeaderRules) {
     for name in &rules.remove {
         head.remove_header(name);
@@ -247,6 +262,7 @@ fn fitting(field: &'static str, text: &str) -> Result<HeaderValue, IdentityError
     HeaderValue::from_bytes(text.as_bytes()).map_err(|_| IdentityError::Unfit { field })
 }
 
+const FORWARDED: &str = "Forwarded";
 const X_FORWARDED_FOR: &str = "X-Forwarded-For";
 const X_FORWARDED_PROTO: &str = "X-Forwarded-Proto";
 const X_FORWARDED_HOST: &str = "X-Forwarded-Host";

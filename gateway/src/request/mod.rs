@@ -9,6 +9,7 @@ mod deny;
 mod forward;
 mod identify;
 mod record;
+mod source;
 mod strip;
 mod target;
 

@@ -106,7 +106,7 @@ pub(super) async fn rename(mut visitor: Visitor, Form(form): Form<Rename>) -> Re
             ..DeviceUpdate::default()
         },
     };
-    let actor = actor_of(&identified.user, visitor.arrived.connection.peer);
+    let actor = actor_of(&identified.user, visitor.arrived.peer);
     match visitor.world.directory.submit(command, actor, Vec::new()).await {
         Ok(_) => done(&visitor, &back, "renamed"),
         Err(SubmitError::Refused(_)) => done(&visitor, &back, "bad-name"),

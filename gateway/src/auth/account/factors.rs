@@ -79,7 +79,7 @@ pub(super) async fn rename(mut visitor: Visitor, Form(form): Form<Rename>) -> Re
         authenticator: known.id,
         name: form.name.trim().to_owned(),
     };
-    let actor = actor_of(&identified.user, visitor.arrived.connection.peer);
+    let actor = actor_of(&identified.user, visitor.arrived.peer);
     let back = AccountPage::Factors.path();
     match visitor.world.directory.submit(command, actor, Vec::new()).await {
         Ok(_) => done(&visitor, &back, "renamed"),

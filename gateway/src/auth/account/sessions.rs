@@ -101,7 +101,7 @@ async fn end_each(visitor: &Visitor, sessions: impl IntoIterator<Item = SessionI
         return visitor.expired(&back);
     };
     for session in sessions {
-        let actor = actor_of(&identified.user, visitor.arrived.connection.peer);
+        let actor = actor_of(&identified.user, visitor.arrived.peer);
         let end = SessionCommand::End {
             session,
             cause: SessionEnd::SignedOutEverywhere,

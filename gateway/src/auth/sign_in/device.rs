@@ -74,13 +74,13 @@ pub(super) async fn challenge(mut visitor: Visitor, Json(question): Json<Questio
         shown: SignInAsked {
             application: application(&visitor, &state),
             browser: visitor.browser_name(),
-            address: visitor.arrived.connection.peer.to_canonical().to_string(),
+            address: visitor.arrived.peer.to_canonical().to_string(),
             place: None,
             login_hint: hint.map(|hint| hint.chars().take(LONGEST_HINT).collect()),
         },
         renews: None,
     };
-    let source = visitor.arrived.connection.peer;
+    let source = visitor.arrived.peer;
     match challenge_for(&visitor.world, wanted, source) {
         Ok((attempt, challenge)) => visitor.answer(no_store(Json(Asked {
             challenge,

@@ -53,7 +53,7 @@ async fn send(mut visitor: Visitor, Form(Step { state }): Form<Step>) -> Respons
         return visitor.expired("/");
     };
     let now = visitor.view.now;
-    let source = Source::from(visitor.arrived.connection.peer);
+    let source = Source::from(visitor.arrived.peer);
     if let Err(RetryAfter(wait)) = visitor.world.sign_ins.letters.ask(source, now) {
         return show_start(&visitor, &state, Some(wait.as_secs().saturating_add(1)));
     }
@@ -101,7 +101,7 @@ fn write_to(visitor: &Visitor, state: &State, user: &User, secrets: &Secrets) {
         to,
         application: device::application(visitor, state),
         browser: texts.browser_in_letter(&visitor.browser_name()).into_owned(),
-        address: visitor.arrived.connection.peer.to_canonical(),
+        address: visitor.arrived.peer.to_canonical(),
         asked: now,
         ends: now.plus(GOOD_FOR),
         code: secrets.readable(),
@@ -132,7 +132,7 @@ async fn code(mut visitor: Visitor, Form(form): Form<Code>) -> Response {
     };
     let digits = form.code.chars().filter(|one| !one.is_whitespace() && *one != '-');
     let code = visitor.bind(&Zeroizing::new(digits.collect::<String>()));
-    let source = visitor.arrived.connection.peer;
+    let source = visitor.arrived.peer;
     let typed = prove_mailed_code(&visitor.world, &username, visitor.browser(), code, source).await;
     let wrong = visitor.shell().texts.email.wrong;
     go_on_after(&visitor, &state, typed, wrong, show_code).await

@@ -266,7 +266,7 @@ async fn make_token(visitor: &Visitor, proved: &Proved) -> Result<String, ApiErr
         bound_to: Some(key),
         ends: now.plus(visitor.view.setup.config.enrollment.token_lifetime),
     };
-    let actor = actor_of(&identified.user, visitor.arrived.connection.peer);
+    let actor = actor_of(&identified.user, visitor.arrived.peer);
     visitor
         .world
         .directory

@@ -338,7 +338,7 @@ async fn password(mut visitor: Visitor, Form(form): Form<Password>) -> Response 
         (None, Some(username)) => username.clone(),
         (None, None) => form.username.unwrap_or_default(),
     };
-    let source = visitor.arrived.connection.peer;
+    let source = visitor.arrived.peer;
     let typed = prove_password(&visitor.world, &username, form.password, source).await;
     let wrong = visitor.shell().texts.password.wrong;
     go_on_after(&visitor, &state, typed, wrong, show_password).await
@@ -358,7 +358,7 @@ async fn code(mut visitor: Visitor, Form(form): Form<Code>) -> Response {
     let Some(user) = offers::half_known(&visitor, &state) else {
         return visitor.expired("/");
     };
-    let source = visitor.arrived.connection.peer;
+    let source = visitor.arrived.peer;
     let code: String = form
         .code
         .chars()
@@ -425,7 +425,7 @@ pub(super) fn more_would_help(world: &World, view: &View, arrived: &Arrived) -> 
         return false;
     };
     let transaction = Transaction::of(arrived, &view.setup, directory::SecretHash::of(""), view.now);
-    let stands = (&identified, arrived.connection.peer);
+    let stands = (&identified, arrived.peer);
     next::more_would_help(world, view, &transaction, served, stands)
 }
 
@@ -441,7 +441,7 @@ pub(super) async fn end_session(
 ) -> Result<(), ApiError> {
     let session = grip.session();
     let directory = world.directory.snapshot();
-    let peer = arrived.connection.peer;
+    let peer = arrived.peer;
     let actor = directory
         .user(session.user)
         .map_or_else(|| crate::sign_in::nobody(peer), |user| actor_of(user, peer));

@@ -62,7 +62,7 @@ pub(crate) fn after(visitor: &Visitor, state: &State, grip: &Arc<Grip>) -> Next 
         view: &now,
         transaction,
         served: &served,
-        ip: visitor.arrived.connection.peer,
+        ip: visitor.arrived.peer,
     };
     let assessed = asked.assess(&identified);
     match now.decider.decide(&assessed.request) {
@@ -149,7 +149,7 @@ pub(crate) fn device_alone_would_do(visitor: &Visitor, state: &State, device: De
         view,
         transaction,
         served: &served,
-        ip: visitor.arrived.connection.peer,
+        ip: visitor.arrived.peer,
     };
     let assessed = asked.assess(identified);
     let Some((enrollment, known)) = device.counting(&view.directory) else {

@@ -87,7 +87,7 @@ pub(super) fn looks_for_device(visitor: &Visitor, state: &State) -> bool {
 fn openers(visitor: &Visitor, state: &State) -> Arc<[BTreeSet<Proves>]> {
     match state.transaction() {
         Some(transaction) => {
-            let ip = visitor.arrived.connection.peer;
+            let ip = visitor.arrived.peer;
             next::openers(&visitor.world, &visitor.view, transaction, ip)
         }
         // One's own page opens to any session.

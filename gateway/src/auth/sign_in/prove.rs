@@ -200,7 +200,7 @@ async fn raise(visitor: &Visitor, state: State, session: &Session, proved: Prove
 }
 
 async fn submit(visitor: &Visitor, user: &User, command: SessionCommand) -> Result<(), ApiError> {
-    let actor = actor_of(user, visitor.arrived.connection.peer);
+    let actor = actor_of(user, visitor.arrived.peer);
     visitor.world.directory.submit_session(command, actor).await?;
     Ok(())
 }

@@ -39,7 +39,7 @@ pub(super) async fn ask(mut visitor: Visitor, Form(Step { state }): Form<Step>) 
     };
     let (user, trust) = whom(&visitor, &state);
     let in_use = visitor.session().and_then(|session| session.generation()?.device);
-    let peer = visitor.arrived.connection.peer;
+    let peer = visitor.arrived.peer;
     let zones: Vec<&str> = visitor.view.setup.config.zones_of(peer).collect();
     let wish = Wish {
         asking: Asking {

@@ -42,7 +42,7 @@ async fn code(mut visitor: Visitor, Form(form): Form<Code>) -> Response {
     let Some(user) = offers::half_known(&visitor, &state) else {
         return visitor.expired("/");
     };
-    let source = visitor.arrived.connection.peer;
+    let source = visitor.arrived.peer;
     let typed = prove_recovery_code(&visitor.world, &user, &form.code, source).await;
     let typed = typed.map(|proof| (user, proof));
     let wrong = visitor.shell().texts.recovery.wrong;

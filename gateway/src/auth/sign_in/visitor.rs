@@ -130,7 +130,7 @@ impl Visitor {
         Client {
             browser: self.browser.hash(),
             name: self.browser_name(),
-            address: self.arrived.connection.peer.to_canonical(),
+            address: self.arrived.peer.to_canonical(),
         }
     }
 

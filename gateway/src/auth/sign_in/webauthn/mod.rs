@@ -111,7 +111,7 @@ async fn options(mut visitor: Visitor, Json(question): Json<Question>) -> Respon
         Ok(asked) => asked,
         Err(error) => return fault(&error, "a security key could not be asked").into_response(),
     };
-    let source = Source::from(visitor.arrived.connection.peer);
+    let source = Source::from(visitor.arrived.peer);
     let question = SigningIn {
         state,
         user: known.map(|user| user.id),

@@ -33,7 +33,7 @@ pub(super) async fn by_key(
         return Err(ApiError::NotAuthenticated);
     };
     let world = &visitor.world;
-    let source = visitor.arrived.connection.peer;
+    let source = visitor.arrived.peer;
     let admission = admit(world, &guess(&answering.user.login, Factor::Webauthn, source))?;
     let verified = match answering.is_expected(visitor, state, question, answer) {
         true => {
@@ -179,7 +179,7 @@ impl Answering {
     }
 
     async fn submit(&self, visitor: &Visitor, command: Command) -> Result<(), ApiError> {
-        let actor = actor_of(&self.user, visitor.arrived.connection.peer);
+        let actor = actor_of(&self.user, visitor.arrived.peer);
         match visitor.world.directory.submit(command, actor, Vec::new()).await {
             Ok(_) => Ok(()),
             Err(SubmitError::Refused(refused)) => Err(ApiError::Refused(refused.reason)),

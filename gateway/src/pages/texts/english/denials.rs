@@ -32,6 +32,7 @@ pub(super) const DENIALS: DenialTexts = DenialTexts {
     origin: "At most one Origin is expected.",
     assertion: "At most one Device-Assertion is expected.",
     cookie: "At most one session cookie is expected, as it was set here. It is cleared with this answer.",
+    source: "Addresses, and commas between them, are expected in X-Forwarded-For.",
     method: "A method of upper-case letters is expected.",
     unsettled_title: "Try again in a moment",
     unsettled: "Users, devices or rules changed again and again while this request was judged. Nothing was passed on.",

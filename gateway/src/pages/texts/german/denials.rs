@@ -32,6 +32,7 @@ pub(super) const DENIALS: DenialTexts = DenialTexts {
     origin: "Erwartet wird höchstens ein Origin.",
     assertion: "Erwartet wird höchstens eine Device-Assertion.",
     cookie: "Erwartet wird höchstens ein Sitzungs-Cookie, so wie es hier gesetzt wurde. Mit dieser Antwort wird es gelöscht.",
+    source: "Erwartet werden in X-Forwarded-For Adressen, durch Kommas getrennt.",
     method: "Erwartet wird eine Methode aus Großbuchstaben.",
     unsettled_title: "Versuchen Sie es gleich noch einmal",
     unsettled: "Benutzer, Geräte oder Regeln haben sich immer wieder geändert, während diese Anfrage beurteilt wurde. Nichts wurde weitergegeben.",
