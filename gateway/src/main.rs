@@ -13,6 +13,7 @@ mod demo_apps;
 mod device_trust;
 mod factors;
 mod front;
+mod gate;
 mod hosts;
 mod jws;
 mod live;

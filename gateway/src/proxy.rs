@@ -8,19 +8,17 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use directory::UserId;
 use http::{StatusCode, header};
-use pingora::apps::{HttpServerApp, HttpServerOptions, ReusedHttpStream};
 use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::protocols::http::ServerSession;
-use pingora::protocols::http::v2::server::H2Options;
-use pingora::proxy::{FailToProxy, HttpProxy, ProxyHttp, Session};
-use pingora::server::ShutdownWatch;
+use pingora::proxy::{FailToProxy, ProxyHttp, Session};
 use pingora::upstreams::peer::HttpPeer;
 use pingora::{Error, ErrorSource, ErrorType};
 use tracing::{error, warn};
 
 use crate::auth;
 use crate::cookies::Cookie;
-use crate::front::Connection;
+use crate::front::{Connection, LetGo};
+use crate::gate::Gate;
 use crate::hosts::Hosts;
 use crate::live::{Registration, Scope};
 use crate::logs::Chain;
@@ -53,74 +51,12 @@ pub(crate) struct Context {
     received: u64,
 }
 
-tokio::task_local! {
-    /// The scope of the request that this task serves; set before Pingora makes the context.
-    static SCOPE: Arc<Scope>;
-}
-
-/// Stands between the TLS front and the proxy, and ends single requests when they are cut.
-pub(crate) struct Gate {
-    inner: Arc<HttpProxy<Gateway>>,
-    options: HttpServerOptions,
-}
-
-impl Gate {
-    /// Puts itself before the proxy; an HTTP/2 connection may be idle for so long.
-    pub(crate) fn new(proxy: HttpProxy<Gateway>, idle: Duration) -> Self {
-        let mut options = HttpServerOptions::default();
-        options.h2_idle_timeout = Some(idle);
-        Self {
-            inner: Arc::new(proxy),
-            options,
-        }
-    }
-}
-
-/// How long a WebSocket that was cut has for its close frame.
-const FAREWELL: Duration = Duration::from_millis(100);
-
-#[async_trait]
-impl HttpServerApp for Gate {
-    async fn process_new_http(
-        self: &Arc<Self>,
-        session: ServerSession,
-        shutdown: &ShutdownWatch,
-    ) -> Option<ReusedHttpStream> {
-        let scope = Arc::new(Scope::default());
-        let mut served = Box::pin(SCOPE.scope(scope.clone(), self.inner.process_new_http(session, shutdown)));
-        tokio::select! {
-            biased;
-            () = scope.cancelled.cancelled() => {
-                if let Some(connection) = scope.websocket.get() {
-                    connection.cut.cut();
-                    let _ = tokio::time::timeout(FAREWELL, &mut served).await;
-                }
-                // Dropping the request closes the HTTP/1 connection, or resets the HTTP/2 stream.
-                None
-            }
-            reusable = &mut served => reusable,
-        }
-    }
-
-    fn server_options(&self) -> Option<&HttpServerOptions> {
-        Some(&self.options)
-    }
-
-    fn h2_options(&self) -> Option<H2Options> {
-        HttpServerApp::h2_options(&*self.inner)
-    }
-
-    async fn http_cleanup(&self) {
-        self.inner.http_cleanup().await;
-    }
-}
-
 #[async_trait]
 impl ProxyHttp for Gateway {
     type CTX = Context;
 
     fn new_ctx(&self) -> Context {
-        let scope = SCOPE.try_with(Arc::clone).unwrap_or_default();
+        let scope = Gate::scope();
         Context {
             scope,
             arrived: None,
@@ -131,7 +67,8 @@ impl ProxyHttp for Gateway {
     }
 
     async fn request_filter(&self, session: &mut Session, context: &mut Context) -> pingora::Result<bool> {
-        let connection = connection_of(session)?;
+        let connection = Connection::of(session.digest())?;
+        connection.heads.arrived();
         let view = self.world.view();
         let mut arrived = match arrive(session, &connection, &view) {
             Ok(arrived) => arrived,
@@ -221,7 +158,9 @@ impl ProxyHttp for Gateway {
         let arrived = context.arrived.as_ref();
         let request_id = arrived.map(|arrived| arrived.id.clone()).unwrap_or_default();
         let setup = self.world.setup.load_full();
-        if !matches!(answer, FailedAnswer::Nothing) {
+        if matches!(answer, FailedAnswer::Nothing) {
+            note_given_up(session, error, context);
+        } else {
             warn!(request = %request_id, %error, "a request failed");
         }
         let asked = Asked {
@@ -435,6 +374,21 @@ fn bound_handshake(scope: &Arc<Scope>, patience: Duration) {
     });
 }
 
+/// Weighs a request that its client gave up or took nothing of; the connection ends where that goes on and on.
+fn note_given_up(session: &Session, error: &Error, context: &Context) {
+    if matches!(error.etype(), ErrorType::WriteTimedout) {
+        LetGo::TakesNothing.note();
+    }
+    let Ok(connection) = Connection::of(session.digest()) else {
+        return;
+    };
+    context.scope.given_up.store(true, Ordering::Relaxed);
+    if session.is_http2() && connection.given_up.one() {
+        LetGo::GivesUp.note();
+        connection.cut.cut();
+    }
+}
+
 enum FailedAnswer {
     Nothing,
     Fault(Fault),
@@ -492,21 +446,17 @@ fn allowed(context: &Context) -> pingora::Result<(&Permit, &Arc<Arrived>)> {
     ))
 }
 
-fn connection_of(session: &Session) -> pingora::Result<Arc<Connection>> {
-    let found = session
-        .digest()
-        .and_then(|digest| digest.proxy_digest.as_ref()?.user_data.as_ref());
-    let connection = found.and_then(|data| data.downcast_ref::<Arc<Connection>>());
-    connection
-        .cloned()
-        .ok_or_else(|| Error::explain(ErrorType::InternalError, "a connection without its facts"))
-}
-
 fn keep_alive(session: &mut Session, view: &View) {
     if session.get_keepalive().is_some() {
         session.set_keepalive(Some(view.setup.config.idle_timeout.as_secs().max(1)));
     }
     session.as_downstream_mut().set_pipelining_enabled(true);
+    if session.is_http2() {
+        // The front sees when a connection takes nothing; one stream of many only Pingora does.
+        session
+            .as_downstream_mut()
+            .set_write_timeout(Some(view.setup.config.idle_timeout));
+    }
     if !is_websocket(session.req_header()) && session.is_upgrade_req() {
         session.req_header_mut().remove_header(&header::UPGRADE);
     }

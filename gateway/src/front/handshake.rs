@@ -18,9 +18,10 @@ use tokio_rustls::LazyConfigAcceptor;
 use tokio_rustls::server::TlsStream;
 use tracing::debug;
 
-use super::connection::Connection;
+use super::connection::{Connection, GivenUp};
 use super::gathered::Gathered;
 use super::limits::HandshakeLimits;
+use super::patience::{Heads, Patience};
 use super::stream::{Cut, FrontStream};
 use super::trust::Trust;
 
@@ -34,6 +35,8 @@ pub(crate) struct Front<Inner> {
     pub(crate) limits: HandshakeLimits,
     /// How long one may take.
     pub(crate) timeout: Duration,
+    /// How long a client may then take to send a head that it has begun, and take nothing of what it is sent.
+    pub(crate) patience: Duration,
     /// Numbers the connections.
     pub(crate) next_id: AtomicU64,
 }
@@ -75,9 +78,16 @@ impl<Inner> Front<Inner> {
             server_name,
             certificate: leaf_of(&tls)?,
             cut: Cut::default(),
+            heads: Heads::default(),
+            given_up: GivenUp::default(),
         };
         let head = ResponseHeader::build(200, Some(0)).map_err(HandshakeError::Digest)?;
-        Ok(FrontStream::new(tls, Arc::new(connection), head))
+        Ok(FrontStream::new(
+            tls,
+            Arc::new(connection),
+            head,
+            Patience::new(self.patience),
+        ))
     }
 
     async fn bounded_handshake(&self, tcp: Box<TcpStream>) -> Result<FrontStream, HandshakeError> {

@@ -3,7 +3,9 @@
 mod connection;
 mod gathered;
 mod handshake;
+mod http2;
 mod limits;
+mod patience;
 mod stream;
 mod trust;
 mod verifier;
@@ -11,5 +13,7 @@ mod websocket;
 
 pub(crate) use connection::Connection;
 pub(crate) use handshake::Front;
+pub(crate) use http2::options as http2_options;
 pub(crate) use limits::HandshakeLimits;
+pub(crate) use patience::LetGo;
 pub(crate) use trust::{Trust, TrustError};

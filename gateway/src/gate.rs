@@ -1,0 +1,92 @@
+//! What stands between a connection and the proxy? A gate that ends single requests when they are cut.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use pingora::apps::{HttpServerApp, HttpServerOptions, ReusedHttpStream};
+use pingora::protocols::http::ServerSession;
+use pingora::protocols::http::v2::server::H2Options;
+use pingora::proxy::HttpProxy;
+use pingora::server::ShutdownWatch;
+
+use crate::front::{Connection, http2_options};
+use crate::live::Scope;
+use crate::proxy::Gateway;
+
+/// Stands between the TLS front and the proxy, and ends single requests when they are cut.
+pub(crate) struct Gate {
+    inner: Arc<HttpProxy<Gateway>>,
+    options: HttpServerOptions,
+}
+
+impl Gate {
+    /// Puts itself before the proxy; an HTTP/2 connection may be idle for so long.
+    pub(crate) fn new(proxy: HttpProxy<Gateway>, idle: Duration) -> Self {
+        let mut options = HttpServerOptions::default();
+        options.h2_idle_timeout = Some(idle);
+        Self {
+            inner: Arc::new(proxy),
+            options,
+        }
+    }
+
+    /// The scope of the request that this task serves.
+    pub(crate) fn scope() -> Arc<Scope> {
+        SCOPE.try_with(Arc::clone).unwrap_or_default()
+    }
+}
+
+#[async_trait]
+impl HttpServerApp for Gate {
+    async fn process_new_http(
+        self: &Arc<Self>,
+        session: ServerSession,
+        shutdown: &ShutdownWatch,
+    ) -> Option<ReusedHttpStream> {
+        let scope = Arc::new(Scope::default());
+        let connection = Connection::of(session.digest()).ok();
+        if let Some(connection) = &connection {
+            connection.heads.awaited();
+        }
+        let mut served = Box::pin(SCOPE.scope(scope.clone(), self.inner.process_new_http(session, shutdown)));
+        tokio::select! {
+            biased;
+            () = scope.cancelled.cancelled() => {
+                if let Some(connection) = scope.websocket.get() {
+                    connection.cut.cut();
+                    let _ = tokio::time::timeout(FAREWELL, &mut served).await;
+                }
+                // Dropping the request closes the HTTP/1 connection, or resets the HTTP/2 stream.
+                None
+            }
+            reusable = &mut served => {
+                if let Some(connection) = connection.filter(|_| !scope.given_up.load(Ordering::Relaxed)) {
+                    connection.given_up.none();
+                }
+                reusable
+            }
+        }
+    }
+
+    fn server_options(&self) -> Option<&HttpServerOptions> {
+        Some(&self.options)
+    }
+
+    fn h2_options(&self) -> Option<H2Options> {
+        Some(http2_options())
+    }
+
+    async fn http_cleanup(&self) {
+        self.inner.http_cleanup().await;
+    }
+}
+
+tokio::task_local! {
+    /// The scope of the request that this task serves; set before Pingora makes the context.
+    static SCOPE: Arc<Scope>;
+}
+
+/// How long a WebSocket that was cut has for its close frame.
+const FAREWELL: Duration = Duration::from_millis(100);
