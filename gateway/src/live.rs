@@ -46,6 +46,8 @@ pub(crate) struct Scope {
     pub(crate) cancelled: CancellationToken,
     /// Set when the head of the answer has come.
     pub(crate) answered: AtomicBool,
+    /// Set when its client gave it up.
+    pub(crate) given_up: AtomicBool,
     /// The connection, once it has become a WebSocket's.
     pub(crate) websocket: std::sync::OnceLock<Arc<Connection>>,
 }

@@ -14,6 +14,7 @@ mod device_trust;
 mod drain;
 mod factors;
 mod front;
+mod gate;
 mod hosts;
 mod jws;
 mod live;

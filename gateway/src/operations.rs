@@ -75,6 +75,10 @@ pub(crate) fn describe() {
     metrics::describe_counter!("latchkey_upstream_retries_total", "Requests sent to another server.");
     metrics::describe_counter!("latchkey_handshakes_total", "TLS handshakes by outcome.");
     metrics::describe_counter!(
+        "latchkey_clients_let_go_total",
+        "Clients that were let go because of what they did, by why."
+    );
+    metrics::describe_counter!(
         "latchkey_reloads_total",
         "Reloads by what and outcome; `kept` means the last good one stays."
     );

@@ -1,7 +1,6 @@
 //! How do Pingora's hooks call the steps of a request? Each in a few lines.
 
 mod failing;
-mod gate;
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -19,11 +18,10 @@ use pingora::{Error, ErrorSource, ErrorType};
 use tracing::{error, warn};
 
 use self::failing::{FailedAnswer, Tries, answer_to};
-pub(crate) use self::gate::Gate;
-use self::gate::SCOPE;
 use crate::auth;
 use crate::cookies::Cookie;
-use crate::front::Connection;
+use crate::front::{Connection, LetGo};
+use crate::gate::Gate;
 use crate::hosts::Hosts;
 use crate::live::{Registration, Scope};
 use crate::logs::Chain;
@@ -62,7 +60,7 @@ impl ProxyHttp for Gateway {
     type CTX = Context;
 
     fn new_ctx(&self) -> Context {
-        let scope = SCOPE.try_with(Arc::clone).unwrap_or_default();
+        let scope = Gate::scope();
         Context {
             scope,
             arrived: None,
@@ -74,7 +72,8 @@ impl ProxyHttp for Gateway {
     }
 
     async fn request_filter(&self, session: &mut Session, context: &mut Context) -> pingora::Result<bool> {
-        let connection = connection_of(session)?;
+        let connection = Connection::of(session.digest())?;
+        connection.heads.arrived();
         let view = self.world.view();
         let mut arrived = match arrive(session, &connection, &view) {
             Ok(arrived) => arrived,
@@ -214,7 +213,9 @@ impl ProxyHttp for Gateway {
         let arrived = context.arrived.as_ref();
         let request_id = arrived.map(|arrived| arrived.id.clone()).unwrap_or_default();
         let setup = self.world.setup.load_full();
-        if !matches!(answer, FailedAnswer::Nothing) {
+        if matches!(answer, FailedAnswer::Nothing) {
+            note_given_up(session, error, context);
+        } else {
             warn!(request = %request_id, %error, "a request failed");
         }
         let asked = Asked {
@@ -428,6 +429,21 @@ fn bound_handshake(scope: &Arc<Scope>, patience: Duration) {
     });
 }
 
+/// Weighs a request that its client gave up or took nothing of; the connection ends where that goes on and on.
+fn note_given_up(session: &Session, error: &Error, context: &Context) {
+    if matches!(error.etype(), ErrorType::WriteTimedout) {
+        LetGo::TakesNothing.note();
+    }
+    let Ok(connection) = Connection::of(session.digest()) else {
+        return;
+    };
+    context.scope.given_up.store(true, Ordering::Relaxed);
+    if session.is_http2() && connection.given_up.one() {
+        LetGo::GivesUp.note();
+        connection.cut.cut();
+    }
+}
+
 fn arrive(session: &Session, connection: &Arc<Connection>, view: &View) -> Result<Arrived, Box<Refused>> {
     let raw = match session.as_downstream() {
         ServerSession::H1(http1) => Some(http1.get_headers_raw_bytes()),
@@ -458,21 +474,17 @@ fn allowed(context: &Context) -> pingora::Result<(&Permit, &Arc<Arrived>)> {
     ))
 }
 
-fn connection_of(session: &Session) -> pingora::Result<Arc<Connection>> {
-    let found = session
-        .digest()
-        .and_then(|digest| digest.proxy_digest.as_ref()?.user_data.as_ref());
-    let connection = found.and_then(|data| data.downcast_ref::<Arc<Connection>>());
-    connection
-        .cloned()
-        .ok_or_else(|| Error::explain(ErrorType::InternalError, "a connection without its facts"))
-}
-
 fn keep_alive(session: &mut Session, view: &View) {
     if session.get_keepalive().is_some() {
         session.set_keepalive(Some(view.setup.config.idle_timeout.as_secs().max(1)));
     }
     session.as_downstream_mut().set_pipelining_enabled(true);
+    if session.is_http2() {
+        // The front sees when a connection takes nothing; one stream of many only Pingora does.
+        session
+            .as_downstream_mut()
+            .set_write_timeout(Some(view.setup.config.idle_timeout));
+    }
     if !is_websocket(session.req_header()) && session.is_upgrade_req() {
         session.req_header_mut().remove_header(&header::UPGRADE);
     }

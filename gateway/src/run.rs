@@ -31,6 +31,7 @@ use crate::factors::letters::Letters;
 use crate::factors::mailed::MailedCodes;
 use crate::factors::throttle::Throttle;
 use crate::front::{Front, HandshakeLimits, Trust};
+use crate::gate::Gate;
 use crate::hosts::Hosts;
 use crate::jws::{KeyError, TokenSigner};
 use crate::live::LiveRequests;
@@ -40,7 +41,7 @@ use crate::mail::Outbox;
 use crate::nonces::Nonces;
 use crate::operations::Operations;
 use crate::private_file::{self, PrivateFileError};
-use crate::proxy::{Gate, Gateway};
+use crate::proxy::Gateway;
 use crate::pushes::Pushes;
 use crate::reload::Reloader;
 use crate::request::{DecisionLog, FactStore, Identities};
@@ -277,6 +278,7 @@ impl Prepared {
             limits: HandshakeLimits::new(config.tls.max_handshakes, config.tls.max_handshakes_per_source),
             timeout: config.tls.handshake_timeout,
             open: open.clone(),
+            patience: config.idle_timeout,
             next_id: AtomicU64::new(1),
         };
         let mut service = Service::new("front".to_owned(), front);

@@ -132,6 +132,16 @@ impl Demo {
         self.process = start(self.home.path(), self.port, &self.loopback_ports, &self.start);
     }
 
+    /// Kills the gateway and runs it on the demo's configuration as that is now: the demo would write it anew. Applications
+    /// have to be in front of an upstream of the test's.
+    pub fn run_as_configured(&mut self) {
+        self.process.kill();
+        let mut command = Command::new(self.start.program());
+        command.arg("run").arg("--config").arg(self.file("latchkey.yaml"));
+        self.process = Process::start(&mut command);
+        self.process.wait_for_line("ready", READY);
+    }
+
     /// Kills the gateway as a power cut would.
     pub fn kill(&mut self) {
         self.process.kill();

@@ -4,7 +4,7 @@ use std::io::{BufRead, BufReader, Read};
 use std::net::SocketAddr;
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, Stdio};
-use std::sync::atomic::{AtomicU16, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU16, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -49,6 +49,43 @@ impl Process {
     /// Its process id.
     pub fn id(&self) -> u32 {
         self.child.id()
+    }
+
+    /// How much memory it holds, in octets.
+    pub fn memory(&self) -> usize {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.id())).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+        line.trim().trim_end_matches(" kB").parse::<usize>().unwrap() << 10
+    }
+
+    /// Does this, and says beside its result the most memory that it held meanwhile, in octets.
+    pub fn most_memory_while<T>(&self, work: impl FnOnce() -> T) -> (T, usize) {
+        let done = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            let watched = scope.spawn(|| {
+                let mut most = self.memory();
+                while !until(Duration::from_millis(20), || done.load(Ordering::Relaxed)) {
+                    most = most.max(self.memory());
+                }
+                most.max(self.memory())
+            });
+            let finish = Finish(&done);
+            let result = work();
+            drop(finish);
+            (result, watched.join().unwrap())
+        })
+    }
+
+    /// How long it has kept a processor busy; the system counts in hundredths of a second.
+    pub fn busy(&self) -> Duration {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.id())).unwrap();
+        let after_name = stat.rsplit(')').next().unwrap();
+        let ticks = after_name
+            .split_whitespace()
+            .skip(11)
+            .take(2)
+            .map(|ticks| ticks.parse::<u64>().unwrap());
+        Duration::from_millis(10 * ticks.sum::<u64>())
     }
 
     /// Everything it has printed so far, on both streams.
@@ -110,6 +147,15 @@ impl Drop for Process {
         if std::thread::panicking() {
             eprintln!("---- what {} printed ----\n{}", self.name, self.output());
         }
+    }
+}
+
+/// Says that something is done also when it panics.
+pub(crate) struct Finish<'a>(pub(crate) &'a AtomicBool);
+
+impl Drop for Finish<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
     }
 }
 

@@ -103,8 +103,12 @@ pub fn connect_over(
     Ok(Connection::new(session, socket))
 }
 
-/// The standard library binds no socket before it connects.
-fn socket_from(source: IpAddr, address: SocketAddr) -> std::io::Result<std::net::TcpStream> {
+/// A TCP connection from an address of this machine.
+///
+/// # Errors
+/// What TCP said.
+pub fn socket_from(source: IpAddr, address: SocketAddr) -> std::io::Result<std::net::TcpStream> {
+    // The standard library binds no socket before it connects.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
     let connected = runtime.block_on(async {
         let socket = tokio::net::TcpSocket::new_v4()?;

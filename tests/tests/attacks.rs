@@ -422,7 +422,9 @@ fn owned(texts: &[&str]) -> Vec<String> {
     texts.iter().map(|text| (*text).to_owned()).collect()
 }
 
-const CLASSES: [&str; 8] = ["path", "header", "host", "method", "smuggle", "cert", "jwt", "assert"];
+const CLASSES: [&str; 10] = [
+    "path", "header", "host", "method", "smuggle", "cert", "jwt", "assert", "h2down", "dos",
+];
 const RANDOM_FIELDS: [&str; 3] = ["x-latchkey-assertion:", "x-latchkey-device:", "x-request-id:"];
 const IDENTITY: &str = "x-latchkey-user";
 const IDENTITY_SPELLINGS: [(&str, &str); 4] = [

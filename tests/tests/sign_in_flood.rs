@@ -19,7 +19,7 @@ fn sign_ins_that_nobody_finishes_cost_little_and_keep_nobody_out() {
     let page = visitor.open(&demo.url("wiki", "/"));
     let body = json!({ "state": page.state(), "verify": false, "loginHint": "x".repeat(300) }).to_string();
     let browser = format!("{BROWSER}={}", visitor.jar.get(&host("auth"), BROWSER).unwrap());
-    let before = memory(&demo);
+    let before = demo.process().memory();
     let done = AtomicBool::new(false);
 
     let signed_in = std::thread::scope(|scope| {
@@ -46,7 +46,7 @@ fn sign_ins_that_nobody_finishes_cost_little_and_keep_nobody_out() {
         canary.join().unwrap()
     });
 
-    let grown = memory(&demo).saturating_sub(before);
+    let grown = demo.process().memory().saturating_sub(before);
     assert!(grown < MOST_MEMORY, "{SIGN_INS} sign-ins begun took {} MB", grown >> 20);
     assert!(signed_in > 0, "others sign in meanwhile");
     assert_eq!(
@@ -87,14 +87,6 @@ fn batch(client: &mut RawClient, request: &str, status: u16, count: usize) -> St
         led = answer.header("location").unwrap_or_default().to_owned();
     }
     led
-}
-
-/// How much memory the gateway holds, in bytes.
-fn memory(demo: &Demo) -> usize {
-    let file = format!("/proc/{}/status", demo.process().id());
-    let status = std::fs::read_to_string(file).unwrap();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
-    line.trim().trim_end_matches(" kB").parse::<usize>().unwrap() << 10
 }
 
 const SIGN_INS: usize = if cfg!(debug_assertions) { 20_000 } else { 100_000 };

@@ -1,10 +1,15 @@
 //! What is known of one connection for as long as it lives?
 
 use std::net::IpAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use device_checks::LeafCertificate;
 use http::HeaderValue;
+use pingora::protocols::Digest;
+use pingora::{Error, ErrorType};
 
+use super::patience::Heads;
 use super::stream::Cut;
 use crate::drain::Opened;
 
@@ -24,4 +29,61 @@ pub(crate) struct Connection {
     pub(crate) cut: Cut,
     /// Counts it as open for as long as anything holds it.
     pub(crate) _opened: Opened,
+    /// Whether a head is awaited.
+    pub(crate) heads: Heads,
+    /// Weighs requests that the client gave up against those that it let end.
+    pub(crate) given_up: GivenUp,
+}
+
+impl Connection {
+    /// The connection that a request came on.
+    ///
+    /// # Errors
+    /// If it did not come through the front.
+    pub(crate) fn of(digest: Option<&Digest>) -> pingora::Result<Arc<Self>> {
+        let found = digest.and_then(|digest| digest.proxy_digest.as_ref()?.user_data.as_ref());
+        let connection = found.and_then(|data| data.downcast_ref::<Arc<Self>>());
+        connection
+            .cloned()
+            .ok_or_else(|| Error::explain(ErrorType::InternalError, "a connection without its facts"))
+    }
+}
+
+/// How many more requests of a connection were given up by their client than ended.
+#[derive(Debug, Default)]
+pub(crate) struct GivenUp(AtomicUsize);
+
+impl GivenUp {
+    /// Notes a request that was given up; whether that is one too many.
+    pub(crate) fn one(&self) -> bool {
+        self.0.fetch_add(1, Ordering::Relaxed) >= MOST_GIVEN_UP
+    }
+
+    /// Notes a request that ended.
+    pub(crate) fn none(&self) {
+        let _ = self
+            .0
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |count| count.checked_sub(1));
+    }
+}
+
+/// Somebody who scrolls through a page of pictures gives up many; a flood gives up nothing else.
+const MOST_GIVEN_UP: usize = 200;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whoever_lets_requests_end_may_give_up_as_many() {
+        let balance = GivenUp::default();
+        for _ in 0..10 * MOST_GIVEN_UP {
+            assert!(!balance.one());
+            balance.none();
+        }
+        balance.none();
+
+        assert!((0..MOST_GIVEN_UP).all(|_| !balance.one()));
+        assert!(balance.one());
+    }
 }

@@ -18,9 +18,10 @@ use tokio_rustls::LazyConfigAcceptor;
 use tokio_rustls::server::TlsStream;
 use tracing::debug;
 
-use super::connection::Connection;
+use super::connection::{Connection, GivenUp};
 use super::gathered::Gathered;
 use super::limits::HandshakeLimits;
+use super::patience::{Heads, Patience};
 use super::proxy_protocol;
 use super::stream::{Cut, FrontStream};
 use super::trust::Trust;
@@ -38,6 +39,8 @@ pub(crate) struct Front<Inner> {
     pub(crate) timeout: Duration,
     /// Counts those that are open.
     pub(crate) open: OpenConnections,
+    /// How long a client may then take to send a head that it has begun, and take nothing of what it is sent.
+    pub(crate) patience: Duration,
     /// Numbers the connections.
     pub(crate) next_id: AtomicU64,
 }
@@ -83,9 +86,16 @@ impl<Inner> Front<Inner> {
             certificate: leaf_of(&tls)?,
             cut: Cut::default(),
             _opened: opened,
+            heads: Heads::default(),
+            given_up: GivenUp::default(),
         };
         let head = ResponseHeader::build(200, Some(0)).map_err(HandshakeError::Digest)?;
-        Ok(FrontStream::new(tls, Arc::new(connection), head))
+        Ok(FrontStream::new(
+            tls,
+            Arc::new(connection),
+            head,
+            Patience::new(self.patience),
+        ))
     }
 
     async fn bounded_handshake(&self, mut tcp: Box<TcpStream>) -> Result<FrontStream, HandshakeError> {

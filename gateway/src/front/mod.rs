@@ -3,7 +3,9 @@
 mod connection;
 mod gathered;
 mod handshake;
+mod http2;
 mod limits;
+mod patience;
 mod proxy_protocol;
 mod stream;
 mod trust;
@@ -12,5 +14,7 @@ mod websocket;
 
 pub(crate) use connection::Connection;
 pub(crate) use handshake::Front;
+pub(crate) use http2::options as http2_options;
 pub(crate) use limits::HandshakeLimits;
+pub(crate) use patience::LetGo;
 pub(crate) use trust::{Trust, TrustError};

@@ -24,6 +24,7 @@ use tokio_rustls::server::TlsStream;
 
 use super::connection::Connection;
 use super::gathered::Gathered;
+use super::patience::{LetGo, Patience};
 use super::websocket::{CLOSE_POLICY_VIOLATION, FrameTracker};
 
 /// Ends a connection from outside its task: a flag, and the two wakers of whoever waits to read or to write.
@@ -67,6 +68,9 @@ pub(crate) struct FrontStream {
     alpn: Option<ALPN>,
     /// Runs out on a client that negotiates HTTP/2 and then says nothing; Pingora has no timeout for that.
     silence: Option<Pin<Box<Sleep>>>,
+    patience: Patience,
+    /// Whether the client was let go.
+    gone: bool,
     unflushed: bool,
     frames: FrameTracker,
     tracking: bool,
@@ -75,12 +79,20 @@ pub(crate) struct FrontStream {
 /// How long a client may say nothing after it negotiated HTTP/2.
 const SILENCE: Duration = Duration::from_secs(10);
 
+/// What a client is told whose head takes too long, before its connection ends.
+const TOO_LATE: &[u8] = b"HTTP/1.1 408 Request Timeout\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
+
+/// And one whose head is too large.
+const TOO_LARGE: &[u8] =
+    b"HTTP/1.1 431 Request Header Fields Too Large\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
+
 impl FrontStream {
     /// Wraps a finished handshake.
     pub(super) fn new(
         tls: TlsStream<Gathered<Box<TcpStream>>>,
         connection: Arc<Connection>,
         head: ResponseHeader,
+        patience: Patience,
     ) -> Self {
         let session = tls.get_ref().1;
         let alpn = match session.alpn_protocol() {
@@ -111,6 +123,8 @@ impl FrontStream {
             connection,
             silence: (alpn == Some(ALPN::H2)).then(|| Box::pin(tokio::time::sleep(SILENCE))),
             alpn,
+            patience,
+            gone: false,
             unflushed: false,
             frames: FrameTracker::default(),
             tracking: false,
@@ -137,6 +151,51 @@ impl FrontStream {
         ))
     }
 
+    /// Reads no more than a head may have while one is awaited; HTTP/2 has limits of its own.
+    fn read_bounded(&mut self, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let room = self.patience.room(&self.connection.heads);
+        match room.filter(|_| self.alpn != Some(ALPN::H2)) {
+            Some(0) => Poll::Ready(Err(self.let_go(LetGo::LargeHead, Some(TOO_LARGE), cx))),
+            Some(room) if room < buffer.remaining() => {
+                let mut bounded = ReadBuf::new(buffer.initialize_unfilled_to(room));
+                let read = Pin::new(&mut self.tls).poll_read(cx, &mut bounded);
+                let length = bounded.filled().len();
+                buffer.advance(length);
+                read
+            }
+            _ => Pin::new(&mut self.tls).poll_read(cx, buffer),
+        }
+    }
+
+    /// Fails if the head that is awaited takes too long.
+    fn refuse_late_head(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
+        if self.alpn != Some(ALPN::H2) && self.patience.is_head_late(&self.connection.heads, cx) {
+            return Err(self.let_go(LetGo::LateHead, Some(TOO_LATE), cx));
+        }
+        Ok(())
+    }
+
+    /// Fails if a client takes nothing of what waits for it.
+    fn refuse_if_untaken(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
+        if self.patience.takes_nothing(cx) {
+            return Err(self.let_go(LetGo::TakesNothing, None, cx));
+        }
+        Ok(())
+    }
+
+    /// Tells a client why it is let go, if that is possible without waiting.
+    fn let_go(&mut self, why: LetGo, answer: Option<&[u8]>, cx: &mut Context<'_>) -> io::Error {
+        if !std::mem::replace(&mut self.gone, true) {
+            why.note();
+        }
+        if let Some(answer) = answer
+            && Pin::new(&mut self.tls).poll_write(cx, answer).is_ready()
+        {
+            let _ = Pin::new(&mut self.tls).poll_flush(cx);
+        }
+        io::ErrorKind::TimedOut.into()
+    }
+
     fn note_written(&mut self, bytes: &[u8]) {
         if !self.tracking && self.connection.cut.is_websocket() {
             self.tracking = true;
@@ -149,7 +208,8 @@ impl FrontStream {
 impl AsyncRead for FrontStream {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         self.refuse_if_cut(cx)?;
-        let read = Pin::new(&mut self.tls).poll_read(cx, buffer);
+        let before = buffer.filled().len();
+        let read = self.read_bounded(cx, buffer);
         if read.is_pending() {
             // Pingora does not flush an HTTP/1 answer with Content-Length before its end, but polls the read side
             // whenever it waits: flushing here keeps head and body together and still never holds bytes back.
@@ -158,6 +218,7 @@ impl AsyncRead for FrontStream {
             }
             self.connection.cut.reader.register(cx.waker());
             self.refuse_if_cut(cx)?;
+            self.refuse_late_head(cx)?;
             if self
                 .silence
                 .as_mut()
@@ -167,6 +228,10 @@ impl AsyncRead for FrontStream {
             }
         } else {
             self.silence = None;
+            let Self {
+                patience, connection, ..
+            } = &mut *self;
+            patience.read(buffer.filled().len() - before, &connection.heads);
         }
         read
     }
@@ -178,11 +243,15 @@ impl AsyncWrite for FrontStream {
         self.unflushed = true;
         let written = Pin::new(&mut self.tls).poll_write(cx, bytes);
         match &written {
-            Poll::Ready(Ok(length)) => self.note_written(bytes.get(..*length).unwrap_or_default()),
+            Poll::Ready(Ok(length)) => {
+                self.patience.taken();
+                self.note_written(bytes.get(..*length).unwrap_or_default());
+            }
             Poll::Ready(Err(_)) => {}
             Poll::Pending => {
                 self.connection.cut.writer.register(cx.waker());
                 self.refuse_if_cut(cx)?;
+                self.refuse_if_untaken(cx)?;
             }
         }
         written
@@ -193,9 +262,11 @@ impl AsyncWrite for FrontStream {
         let flushed = Pin::new(&mut self.tls).poll_flush(cx);
         if flushed.is_ready() {
             self.unflushed = false;
+            self.patience.taken();
         } else {
             self.connection.cut.writer.register(cx.waker());
             self.refuse_if_cut(cx)?;
+            self.refuse_if_untaken(cx)?;
         }
         flushed
     }

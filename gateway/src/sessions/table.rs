@@ -47,7 +47,6 @@ pub(crate) struct Grip {
     entry: Arc<Entry>,
     secret: SecretHash,
     generation: u32,
-    host: Box<str>,
     made: Timestamp,
     replaced: AtomicBool,
     /// The cookies that took one another's place, where this is one of them.
@@ -93,7 +92,7 @@ impl SessionTable {
     /// What this cookie stands for at this host.
     pub(crate) fn grip(&self, secret: &SecretHash, host: &str) -> Option<Arc<Grip>> {
         let shard = self.shard(secret).read().unwrap_or_else(PoisonError::into_inner);
-        shard.get(secret).filter(|grip| &*grip.host == host).cloned()
+        shard.get(secret).filter(|grip| grip.is_at(host)).cloned()
     }
 
     /// How much was taken away so far: a decision that began under another count is made anew.
@@ -190,7 +189,7 @@ impl SessionTable {
         for cookie in is.iter().filter(|cookie| !contains(was, cookie)) {
             let grip = Arc::new(Grip::new(entry.clone(), cookie));
             self.write(&cookie.secret).insert(cookie.secret, grip.clone());
-            added.push(grip);
+            added.push((&cookie.host, grip));
         }
         let mut any = false;
         for cookie in was.iter().filter(|cookie| !contains(is, cookie)) {
@@ -199,8 +198,8 @@ impl SessionTable {
                 continue;
             };
             let named = replaced.filter(|replaced| replaced.cookie == cookie.secret);
-            let successor = added.iter().find(|grip| *grip.host == *cookie.host);
-            if let (Some(Replaced { by: Some(by), .. }), Some(successor)) = (named, successor) {
+            let successor = added.iter().find(|(host, _)| **host == cookie.host);
+            if let (Some(Replaced { by: Some(by), .. }), Some((_, successor))) = (named, successor) {
                 removed.give_way_to(successor, by);
             }
             removed.replaced.store(true, Ordering::Release);
@@ -316,13 +315,19 @@ impl Grip {
             entry,
             secret: cookie.secret,
             generation: cookie.generation,
-            host: cookie.host.as_str().into(),
             made: cookie.made,
             replaced: AtomicBool::new(false),
             line: OnceLock::new(),
             facts: Default::default(),
             continued: ArcSwapOption::empty(),
         }
+    }
+
+    /// Whether it counts at this host.
+    fn is_at(&self, host: &str) -> bool {
+        let session = self.entry.session.load();
+        let mut cookies = session.cookies.iter();
+        cookies.any(|cookie| cookie.secret == self.secret && cookie.host == host)
     }
 
     /// The session as it is now.

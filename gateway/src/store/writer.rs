@@ -56,6 +56,15 @@ impl<S: Store> Writer<S> {
             } else if received.await == 0 {
                 return;
             }
+            if batch.len() > 1 {
+                // Several at once: more are on their way, and a commit costs as much for all of them as for these.
+                tokio::time::sleep(GATHERED).await;
+                while batch.len() < BATCH
+                    && let Ok(submission) = queue.try_recv()
+                {
+                    batch.push(submission);
+                }
+            }
             if !batch.is_empty() {
                 self.process(std::mem::take(&mut batch)).await;
             }
@@ -268,6 +277,9 @@ fn everything(before: &Snapshot, after: &Snapshot) -> Touched {
     }
     touched
 }
+
+/// How long commands that come together wait for others.
+const GATHERED: Duration = Duration::from_millis(1);
 
 /// How many commands share a commit at most.
 const BATCH: usize = 256;

@@ -1,6 +1,7 @@
-//! How is one request cut while others go on? It is served in a scope that can be ended from outside.
+//! What stands between a connection and the proxy? A gate that ends single requests when they are cut.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -10,13 +11,9 @@ use pingora::protocols::http::v2::server::H2Options;
 use pingora::proxy::HttpProxy;
 use pingora::server::ShutdownWatch;
 
-use super::Gateway;
+use crate::front::{Connection, http2_options};
 use crate::live::Scope;
-
-tokio::task_local! {
-    /// The scope of the request that this task serves; set before Pingora makes the context.
-    pub(super) static SCOPE: Arc<Scope>;
-}
+use crate::proxy::Gateway;
 
 /// Stands between the TLS front and the proxy, and ends single requests when they are cut.
 pub(crate) struct Gate {
@@ -34,10 +31,12 @@ impl Gate {
             options,
         }
     }
-}
 
-/// How long a WebSocket that was cut has for its close frame.
-const FAREWELL: Duration = Duration::from_millis(100);
+    /// The scope of the request that this task serves.
+    pub(crate) fn scope() -> Arc<Scope> {
+        SCOPE.try_with(Arc::clone).unwrap_or_default()
+    }
+}
 
 #[async_trait]
 impl HttpServerApp for Gate {
@@ -47,6 +46,10 @@ impl HttpServerApp for Gate {
         shutdown: &ShutdownWatch,
     ) -> Option<ReusedHttpStream> {
         let scope = Arc::new(Scope::default());
+        let connection = Connection::of(session.digest()).ok();
+        if let Some(connection) = &connection {
+            connection.heads.awaited();
+        }
         let mut served = Box::pin(SCOPE.scope(scope.clone(), self.inner.process_new_http(session, shutdown)));
         tokio::select! {
             biased;
@@ -58,7 +61,12 @@ impl HttpServerApp for Gate {
                 // Dropping the request closes the HTTP/1 connection, or resets the HTTP/2 stream.
                 None
             }
-            reusable = &mut served => reusable,
+            reusable = &mut served => {
+                if let Some(connection) = connection.filter(|_| !scope.given_up.load(Ordering::Relaxed)) {
+                    connection.given_up.none();
+                }
+                reusable
+            }
         }
     }
 
@@ -67,10 +75,18 @@ impl HttpServerApp for Gate {
     }
 
     fn h2_options(&self) -> Option<H2Options> {
-        HttpServerApp::h2_options(&*self.inner)
+        Some(http2_options())
     }
 
     async fn http_cleanup(&self) {
         self.inner.http_cleanup().await;
     }
 }
+
+tokio::task_local! {
+    /// The scope of the request that this task serves; set before Pingora makes the context.
+    static SCOPE: Arc<Scope>;
+}
+
+/// How long a WebSocket that was cut has for its close frame.
+const FAREWELL: Duration = Duration::from_millis(100);
