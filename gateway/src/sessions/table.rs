@@ -1,7 +1,9 @@
 //! Which session does a cookie stand for? Looked up on every request, changed by the store's writer alone.
 
+use std::borrow::Borrow;
 use std::cell::RefCell;
 use std::collections::{BTreeSet, HashMap, HashSet};
+use std::hash::{Hash, Hasher};
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
@@ -19,7 +21,7 @@ use super::line::Line;
 
 /// All sessions that live, and those that ended a while ago.
 pub(crate) struct SessionTable {
-    shards: Vec<RwLock<HashMap<SecretHash, Arc<Grip>>>>,
+    shards: Vec<RwLock<HashSet<BySecret>>>,
     records: Mutex<Records>,
     /// Counts whatever took a session or a cookie something away.
     losses: AtomicU64,
@@ -57,6 +59,29 @@ pub(crate) struct Grip {
     pub(crate) continued: ArcSwapOption<Continued>,
 }
 
+/// Found by its secret, which it has itself: there are many.
+struct BySecret(Arc<Grip>);
+
+impl Borrow<SecretHash> for BySecret {
+    fn borrow(&self) -> &SecretHash {
+        &self.0.secret
+    }
+}
+
+impl Hash for BySecret {
+    fn hash<H: Hasher>(&self, hasher: &mut H) {
+        self.0.secret.hash(hasher);
+    }
+}
+
+impl PartialEq for BySecret {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.secret == other.0.secret
+    }
+}
+
+impl Eq for BySecret {}
+
 impl SessionTable {
     /// The sessions that the store has.
     pub(crate) fn new(stored: StoredSessions) -> Self {
@@ -92,7 +117,8 @@ impl SessionTable {
     /// What this cookie stands for at this host.
     pub(crate) fn grip(&self, secret: &SecretHash, host: &str) -> Option<Arc<Grip>> {
         let shard = self.shard(secret).read().unwrap_or_else(PoisonError::into_inner);
-        shard.get(secret).filter(|grip| grip.is_at(host)).cloned()
+        let BySecret(grip) = shard.get(secret)?;
+        grip.is_at(host).then(|| grip.clone())
     }
 
     /// How much was taken away so far: a decision that began under another count is made anew.
@@ -188,13 +214,13 @@ impl SessionTable {
         let mut added = Vec::new();
         for cookie in is.iter().filter(|cookie| !contains(was, cookie)) {
             let grip = Arc::new(Grip::new(entry.clone(), cookie));
-            self.write(&cookie.secret).insert(cookie.secret, grip.clone());
+            self.write(&cookie.secret).replace(BySecret(grip.clone()));
             added.push((&cookie.host, grip));
         }
         let mut any = false;
         for cookie in was.iter().filter(|cookie| !contains(is, cookie)) {
             any = true;
-            let Some(removed) = self.write(&cookie.secret).remove(&cookie.secret) else {
+            let Some(BySecret(removed)) = self.write(&cookie.secret).take(&cookie.secret) else {
                 continue;
             };
             let named = replaced.filter(|replaced| replaced.cookie == cookie.secret);
@@ -244,20 +270,20 @@ impl SessionTable {
             records.entries.remove(&session.id);
             records.unlist(&session);
             for cookie in &session.cookies {
-                if let Some(grip) = self.write(&cookie.secret).remove(&cookie.secret) {
+                if let Some(BySecret(grip)) = self.write(&cookie.secret).take(&cookie.secret) {
                     grip.replaced.store(true, Ordering::Release);
                 }
             }
         }
     }
 
-    fn shard(&self, secret: &SecretHash) -> &RwLock<HashMap<SecretHash, Arc<Grip>>> {
+    fn shard(&self, secret: &SecretHash) -> &RwLock<HashSet<BySecret>> {
         let index = usize::from(secret.0.first().copied().unwrap_or_default()) % SHARDS;
         #[expect(clippy::indexing_slicing, reason = "INVARIANT: there are SHARDS shards")]
         &self.shards[index]
     }
 
-    fn write(&self, secret: &SecretHash) -> std::sync::RwLockWriteGuard<'_, HashMap<SecretHash, Arc<Grip>>> {
+    fn write(&self, secret: &SecretHash) -> std::sync::RwLockWriteGuard<'_, HashSet<BySecret>> {
         self.shard(secret).write().unwrap_or_else(PoisonError::into_inner)
     }
 
