@@ -73,6 +73,37 @@ fn header_rules_apply_on_both_ways_and_never_to_the_identity() {
     );
 }
 
+/// The demo leaves them out: browsers would remember them for its names, whatever its next certificate.
+#[test]
+fn answers_make_browsers_careful_unless_the_application_says_otherwise() {
+    let upstream = Upstream::start(|request| {
+        let own = "HTTP/1.1 200 OK\r\nStrict-Transport-Security: max-age=60\r\nContent-Length: 2\r\n\r\nok";
+        match request.target() {
+            "/own" => Reply::Send(own.as_bytes().to_vec()),
+            _ => Reply::Send(ok("ok")),
+        }
+    });
+    let demo = Demo::in_front_of(&upstream);
+    let fields = |path: &str| {
+        let answer = demo.curl(ALICE, &demo.url("wiki", path), &[]);
+        assert_eq!(answer.status, 200, "{}", answer.text());
+        ["strict-transport-security", "x-content-type-options"].map(|name| answer.header(name).map(str::to_owned))
+    };
+    assert_eq!(fields("/"), [None, None], "control: left as they came");
+
+    demo.edit("latchkey.yaml", "    security_headers: leave\n", "");
+    demo.reload();
+
+    assert_eq!(
+        fields("/"),
+        [Some("max-age=31536000".to_owned()), Some("nosniff".to_owned())]
+    );
+    assert_eq!(
+        fields("/own"),
+        [Some("max-age=60".to_owned()), Some("nosniff".to_owned())]
+    );
+}
+
 #[test]
 fn a_body_is_taken_up_to_its_limit() {
     let upstream = Upstream::friendly();

@@ -31,6 +31,8 @@ pub(crate) struct Application {
     pub(crate) request_headers: HeaderRules,
     /// What is done to response headers on their way back.
     pub(crate) response_headers: HeaderRules,
+    /// What its answers carry unless they say otherwise.
+    pub(crate) security_headers: SecurityHeaders,
     /// The application groups that it is in.
     pub(crate) groups: Vec<String>,
     /// What else policies may know of it.
@@ -71,6 +73,15 @@ impl ClientCertificate {
             .find(|(_, mode)| *mode == self)
             .map_or("", |(word, _)| word)
     }
+}
+
+/// Whether answers get the header fields that make browsers careful.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum SecurityHeaders {
+    /// Where the application does not set them itself: TLS from now on, no guessing of types.
+    Add,
+    /// They go as they came.
+    Leave,
 }
 
 /// How the paths of a host are read.
@@ -129,6 +140,8 @@ impl Application {
         );
         let request_headers = check_headers(&raw.request_headers, &at("request_headers"), checker);
         let response_headers = check_headers(&raw.response_headers, &at("response_headers"), checker);
+        let security_headers = raw.security_headers.as_deref().unwrap_or("add");
+        let security_headers = checker.value(&at("security_headers"), security_headers, one_of(&SECURITY_HEADERS));
         let groups = checker.all(&at("groups"), &raw.groups, label);
         let tags = check_tags(&raw.tags, &at("tags"), checker);
         let sensitivity = raw.sensitivity.as_deref().unwrap_or("1");
@@ -144,6 +157,7 @@ impl Application {
             public_paths: public_paths?,
             request_headers: request_headers?,
             response_headers: response_headers?,
+            security_headers: security_headers?,
             groups: groups?,
             tags: tags?,
             sensitivity: sensitivity?,
@@ -225,6 +239,9 @@ fn check_tags(
     }
     tags.into_iter().collect()
 }
+
+const SECURITY_HEADERS: [(&str, SecurityHeaders); 2] =
+    [("add", SecurityHeaders::Add), ("leave", SecurityHeaders::Leave)];
 
 const CLIENT_CERTIFICATES: [(&str, ClientCertificate); 3] = [
     ("off", ClientCertificate::Off),

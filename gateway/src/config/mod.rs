@@ -30,7 +30,7 @@ use directory::HardwareId;
 use ipnet::IpNet;
 use tracing::level_filters::LevelFilter;
 
-pub(crate) use application::{Application, ClientCertificate, PathOptions, Spelling};
+pub(crate) use application::{Application, ClientCertificate, PathOptions, SecurityHeaders, Spelling};
 #[cfg(test)]
 pub(crate) use branding::Logo;
 pub(crate) use branding::{Branding, Color, Help, LogoKind};

@@ -235,6 +235,7 @@ pub(super) struct RawApplication {
     pub(super) request_headers: RawHeaderRules,
     #[serde(default)]
     pub(super) response_headers: RawHeaderRules,
+    pub(super) security_headers: Option<String>,
     #[serde(default)]
     pub(super) groups: Vec<String>,
     #[serde(default)]

@@ -167,7 +167,7 @@ impl Demo {
                 _ => (3, ""),
             };
             text.push_str(&format!(
-                "  - name: {name}\n    hosts: [{name}.localhost]\n    sensitivity: {sensitivity}\n{fold}    upstream:\n      url: {url}\n"
+                "  - name: {name}\n    hosts: [{name}.localhost]\n    sensitivity: {sensitivity}\n{fold}    security_headers: leave\n    upstream:\n      url: {url}\n"
             ));
         }
         write(&self.folder.join(CONFIGURATION), &text)?;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use directory::{DeviceId, Revision, Timestamp, UserId};
-use http::{HeaderValue, header};
+use http::{HeaderName, HeaderValue, StatusCode, header};
 use pingora::http::{IntoCaseHeaderName, RequestHeader, ResponseHeader};
 use policies::DeviceFacts;
 use quick_cache::sync::Cache;
@@ -14,7 +14,7 @@ use serde::Serialize;
 use super::arrive::Arrived;
 use super::decide::{Granted, Permit};
 use super::strip::{sets_our_cookie, strip};
-use crate::config::HeaderRules;
+use crate::config::{HeaderRules, SecurityHeaders};
 use crate::jws::TokenSigner;
 
 /// Makes the identity that applications read, and keeps it while it is valid.
@@ -223,7 +223,15 @@ pub(crate) fn prepare_answer(head: &mut ResponseHeader, permit: &Permit, request
             let _ = head.append_header(header::SET_COOKIE, value);
         }
     }
-    let rules = &permit.served().application.response_headers;
+    let application = &permit.served().application;
+    if application.security_headers == SecurityHeaders::Add && head.status != StatusCode::SWITCHING_PROTOCOLS {
+        for (name, value) in &CAREFUL {
+            if !head.headers.contains_key(name) {
+                let _ = head.insert_header(name.clone(), value.clone());
+            }
+        }
+    }
+    let rules = &application.response_headers;
     for name in &rules.remove {
         head.remove_header(name);
     }
@@ -261,6 +269,15 @@ fn set(head: &mut RequestHeader, name: impl IntoCaseHeaderName, value: HeaderVal
 fn fitting(field: &'static str, text: &str) -> Result<HeaderValue, IdentityError> {
     HeaderValue::from_bytes(text.as_bytes()).map_err(|_| IdentityError::Unfit { field })
 }
+
+/// What makes browsers careful: nothing but TLS for a year (RFC 6797), and no guessing of types.
+const CAREFUL: [(HeaderName, HeaderValue); 2] = [
+    (
+        header::STRICT_TRANSPORT_SECURITY,
+        HeaderValue::from_static("max-age=31536000"),
+    ),
+    (header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
+];
 
 const FORWARDED: &str = "Forwarded";
 const X_FORWARDED_FOR: &str = "X-Forwarded-For";
