@@ -110,6 +110,27 @@ fn the_client_behind_a_proxy_of_ours_is_the_last_address_that_is_not_ours() {
     assert_eq!(demo.curl(NOBODY, &demo.url("wiki", "/"), &[]).status, 401);
 }
 
+#[test]
+fn each_request_of_a_connection_says_for_which_host_it_came() {
+    let upstream = Upstream::friendly();
+    let demo = Demo::in_front_of(&upstream);
+    let mut client = demo.raw(ALICE, "wiki");
+    let with_port = format!("wiki.localhost:{}", demo.address().port());
+
+    for (path, host) in [
+        ("/one", "wiki.localhost"),
+        ("/two", with_port.as_str()),
+        ("/three", "wiki.localhost"),
+    ] {
+        assert_eq!(client.get(host, path).expect("an answer").status, 200);
+        let arrived = upstream.last(path).expect("it arrived");
+        assert_eq!(
+            arrived.fields("forwarded"),
+            [format!("for=127.0.0.1;host=\"{host}\";proto=https")]
+        );
+    }
+}
+
 /// A client whose connection begins with this, before TLS; nothing where no handshake comes of it.
 fn after(demo: &Demo, header: &[u8]) -> Option<RawClient> {
     let mut socket = TcpStream::connect(demo.address()).expect("the gateway listens");

@@ -123,15 +123,16 @@ fn a_server_that_says_that_it_is_not_well_gets_nothing_until_it_is() {
         &[moody.url(), steady.url()],
         "health_check: {path: /healthz, interval: 100ms, unhealthy_after: 2, healthy_after: 2}",
     );
-    get_often(&demo, ALICE, 4);
-    assert_eq!(moody.count("/page"), 2, "control: it is well at first");
-
-    is_well.store(false, Ordering::Relaxed);
     let serving = |servers: f64| {
         until(WAIT, || {
             demo.metric_of("latchkey_upstream_servers", "wiki") == Some(servers)
         })
     };
+    assert!(serving(2.0), "{}", demo.process().output());
+    get_often(&demo, ALICE, 4);
+    assert_eq!(moody.count("/page"), 2, "control: it is well at first");
+
+    is_well.store(false, Ordering::Relaxed);
     assert!(serving(1.0), "{}", demo.process().output());
     let before = moody.count("/page");
     get_often(&demo, ALICE, 10);

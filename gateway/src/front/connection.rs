@@ -1,8 +1,8 @@
 //! What is known of one connection for as long as it lives?
 
 use std::net::IpAddr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use device_checks::LeafCertificate;
 use http::HeaderValue;
@@ -21,6 +21,8 @@ pub(crate) struct Connection {
     pub(crate) peer: IpAddr,
     /// The same as applications read it.
     pub(crate) peer_text: HeaderValue,
+    /// What applications are told in `Forwarded`, for the authority that was asked for first.
+    pub(crate) forwarded: OnceLock<(Box<str>, HeaderValue)>,
     /// The server name the client asked for (RFC 6066, section 3), in lower case.
     pub(crate) server_name: Option<Box<str>>,
     /// The client certificate whose key the client proved to hold and whose chain was verified.

@@ -1,8 +1,8 @@
 //! How does a TCP connection become one that Pingora serves? By a handshake of bounded number and time.
 
 use std::net::IpAddr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
@@ -82,6 +82,7 @@ impl<Inner> Front<Inner> {
             id: self.next_id.fetch_add(1, Ordering::Relaxed),
             peer,
             peer_text: HeaderValue::try_from(peer.to_string()).map_err(|_| HandshakeError::NoPeer)?,
+            forwarded: OnceLock::new(),
             server_name,
             certificate: leaf_of(&tls)?,
             cut: Cut::default(),

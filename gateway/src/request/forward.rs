@@ -191,7 +191,7 @@ pub(crate) fn prepare(
         false => fitting("address", &arrived.peer.to_string())?,
     };
     set(head, X_FORWARDED_FOR, source);
-    set(head, FORWARDED, fitting("address", &forwarded(arrived))?);
+    set(head, FORWARDED, forwarded(arrived)?);
     set(head, X_FORWARDED_PROTO, HeaderValue::from_static("https"));
     set(head, X_FORWARDED_HOST, fitting("host", &arrived.authority)?);
     set(head, X_REQUEST_ID, fitting("request id", &arrived.id)?);
@@ -243,13 +243,22 @@ pub(crate) fn prepare_answer(head: &mut ResponseHeader, permit: &Permit, request
     }
 }
 
-/// From whom it comes, for which host, and that it came by TLS (RFC 7239).
-fn forwarded(arrived: &Arrived) -> String {
-    let host = &arrived.authority;
-    match arrived.peer {
+/// From whom it comes, for which host, and that it came by TLS (RFC 7239). Most requests of a connection say the same.
+fn forwarded(arrived: &Arrived) -> Result<HeaderValue, IdentityError> {
+    let (host, kept) = (&arrived.authority, &arrived.connection.forwarded);
+    let is_usual = arrived.peer == arrived.connection.peer;
+    if let Some((_, value)) = kept.get().filter(|(of, _)| is_usual && **of == **host) {
+        return Ok(value.clone());
+    }
+    let said = match arrived.peer {
         IpAddr::V4(peer) => format!("for={peer};host=\"{host}\";proto=https"),
         IpAddr::V6(peer) => format!("for=\"[{peer}]\";host=\"{host}\";proto=https"),
+    };
+    let value = fitting("address", &said)?;
+    if is_usual {
+        let _ = kept.set((host.as_str().into(), value.clone()));
     }
+    Ok(value)
 }
 
 fn apply_to_request(head: &mut RequestHeader, rules: &HeaderRules) {
