@@ -55,7 +55,7 @@ fn a_client_that_takes_nothing_of_its_answer_is_let_go() {
     assert_eq!(control.answer().map(|answer| answer.body.len()), Some(LARGE));
 
     // Of 500 MB: what the gateway holds of one answer is about a megabyte, nearly all of it Pingora's.
-    bounded(&demo, 96, || {
+    bounded(&demo, 64, || {
         let _deaf: Vec<_> = (0..50)
             .map(|_| {
                 let mut client = demo.raw(BOB, "wiki");

@@ -71,6 +71,8 @@ pub(crate) struct FrontStream {
     patience: Patience,
     /// Whether the client was let go.
     gone: bool,
+    /// How much was read after that, in octets.
+    discarded: usize,
     unflushed: bool,
     frames: FrameTracker,
     tracking: bool,
@@ -81,6 +83,9 @@ const SILENCE: Duration = Duration::from_secs(10);
 
 /// What a client is told whose head takes too long, before its connection ends.
 const TOO_LATE: &[u8] = b"HTTP/1.1 408 Request Timeout\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
+
+/// How much more of a head that is too large is read, in octets, so that its client gets to its answer.
+const MOST_DISCARDED: usize = 2 * 1024 * 1024;
 
 /// And one whose head is too large.
 const TOO_LARGE: &[u8] =
@@ -125,6 +130,7 @@ impl FrontStream {
             alpn,
             patience,
             gone: false,
+            discarded: 0,
             unflushed: false,
             frames: FrameTracker::default(),
             tracking: false,
@@ -155,7 +161,7 @@ impl FrontStream {
     fn read_bounded(&mut self, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let room = self.patience.room(&self.connection.heads);
         match room.filter(|_| self.alpn != Some(ALPN::H2)) {
-            Some(0) => Poll::Ready(Err(self.let_go(LetGo::LargeHead, Some(TOO_LARGE), cx))),
+            Some(0) => self.refuse_large_head(cx),
             Some(room) if room < buffer.remaining() => {
                 let mut bounded = ReadBuf::new(buffer.initialize_unfilled_to(room));
                 let read = Pin::new(&mut self.tls).poll_read(cx, &mut bounded);
@@ -165,6 +171,23 @@ impl FrontStream {
             }
             _ => Pin::new(&mut self.tls).poll_read(cx, buffer),
         }
+    }
+
+    /// Answers, and reads on for a while what nobody looks at: a connection that is closed with something unread is reset, and
+    /// the answer lost with it (RFC 9112, section 9.6).
+    fn refuse_large_head(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let end = self.let_go(LetGo::LargeHead, Some(TOO_LARGE), cx);
+        let _ = Pin::new(&mut self.tls).poll_shutdown(cx);
+        let mut unread = [0; 4096];
+        while self.discarded < MOST_DISCARDED {
+            let mut unread = ReadBuf::new(&mut unread);
+            match Pin::new(&mut self.tls).poll_read(cx, &mut unread) {
+                Poll::Pending => return Poll::Pending,
+                Poll::Ready(Ok(())) if !unread.filled().is_empty() => self.discarded += unread.filled().len(),
+                Poll::Ready(_) => break,
+            }
+        }
+        Poll::Ready(Err(end))
     }
 
     /// Fails if the head that is awaited takes too long.
@@ -185,9 +208,10 @@ impl FrontStream {
 
     /// Tells a client why it is let go, if that is possible without waiting.
     fn let_go(&mut self, why: LetGo, answer: Option<&[u8]>, cx: &mut Context<'_>) -> io::Error {
-        if !std::mem::replace(&mut self.gone, true) {
-            why.note();
+        if std::mem::replace(&mut self.gone, true) {
+            return io::ErrorKind::TimedOut.into();
         }
+        why.note();
         if let Some(answer) = answer
             && Pin::new(&mut self.tls).poll_write(cx, answer).is_ready()
         {
