@@ -11,6 +11,7 @@ use pingora::protocols::http::v2::server::H2Options;
 use pingora::proxy::HttpProxy;
 use pingora::server::ShutdownWatch;
 
+use crate::config::Limits;
 use crate::front::{Connection, http2_options};
 use crate::live::Scope;
 use crate::proxy::Gateway;
@@ -19,16 +20,18 @@ use crate::proxy::Gateway;
 pub(crate) struct Gate {
     inner: Arc<HttpProxy<Gateway>>,
     options: HttpServerOptions,
+    limits: Arc<Limits>,
 }
 
 impl Gate {
-    /// Puts itself before the proxy; an HTTP/2 connection may be idle for so long.
-    pub(crate) fn new(proxy: HttpProxy<Gateway>, idle: Duration) -> Self {
+    /// Puts itself before the proxy; HTTP/2 connections are held to these limits.
+    pub(crate) fn new(proxy: HttpProxy<Gateway>, limits: Arc<Limits>) -> Self {
         let mut options = HttpServerOptions::default();
-        options.h2_idle_timeout = Some(idle);
+        options.h2_idle_timeout = Some(limits.idle_timeout);
         Self {
             inner: Arc::new(proxy),
             options,
+            limits,
         }
     }
 
@@ -75,7 +78,7 @@ impl HttpServerApp for Gate {
     }
 
     fn h2_options(&self) -> Option<H2Options> {
-        Some(http2_options())
+        Some(http2_options(&self.limits))
     }
 
     async fn http_cleanup(&self) {

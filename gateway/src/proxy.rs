@@ -1,10 +1,11 @@
 //! How do Pingora's hooks call the steps of a request? Each in a few lines.
 
+mod answers;
+mod bounds;
 mod failing;
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -15,10 +16,11 @@ use pingora::protocols::http::ServerSession;
 use pingora::proxy::{FailToProxy, ProxyHttp, Session};
 use pingora::upstreams::peer::HttpPeer;
 use pingora::{Error, ErrorSource, ErrorType};
+use tokio_util::sync::DropGuard;
 use tracing::{error, warn};
 
+use self::bounds::{Received, bound_handshake, bound_in_all};
 use self::failing::{FailedAnswer, Tries, answer_to};
-use crate::auth;
 use crate::cookies::Cookie;
 use crate::front::{Connection, LetGo};
 use crate::gate::Gate;
@@ -27,7 +29,7 @@ use crate::live::{Registration, Scope};
 use crate::logs::Chain;
 use crate::pages::Place;
 use crate::request::{
-    Ambiguity, Arrival, Arrived, Asked, AssertedRequest, Decision, Denial, Permit, Record, Refused, Site, Verdict,
+    Ambiguity, Arrival, Arrived, Asked, AssertedRequest, Denial, Onward, Permit, Refused, RequestRates, Site, Verdict,
     View, decide, deny, drop_nominated, fail, is_websocket, prepare, prepare_answer, present,
 };
 use crate::setup::Served;
@@ -42,6 +44,8 @@ pub(crate) struct Gateway {
     pub(crate) hosts: Hosts,
     /// Where applications are.
     pub(crate) upstreams: Upstreams,
+    /// How often sources ask.
+    pub(crate) rates: RequestRates,
 }
 
 /// What one request carries from hook to hook.
@@ -52,7 +56,9 @@ pub(crate) struct Context {
     /// Keeps the request in the table of live ones until it ends.
     registration: Option<Registration>,
     tries: Tries,
-    received: u64,
+    received: Received,
+    /// Ends the request when it has had all its time.
+    _bound: Option<DropGuard>,
 }
 
 #[async_trait]
@@ -67,7 +73,8 @@ impl ProxyHttp for Gateway {
             permit: None,
             registration: None,
             tries: Tries::default(),
-            received: 0,
+            received: Received::default(),
+            _bound: None,
         }
     }
 
@@ -83,6 +90,7 @@ impl ProxyHttp for Gateway {
         let arrived = Arc::new(arrived);
         context.arrived = Some(arrived.clone());
         keep_alive(session, &view);
+        let presented = presented.and_then(|()| self.admit(&arrived, &view));
         match (arrived.site.clone(), presented) {
             (Site::Auth | Site::Admin | Site::Device, Ok(())) => {
                 self.hosts.serve(&self.world, session, &arrived).await?;
@@ -180,12 +188,12 @@ impl ProxyHttp for Gateway {
         _end: bool,
         context: &mut Context,
     ) -> pingora::Result<()> {
-        context.received += body.as_ref().map_or(0, |bytes| bytes.len() as u64);
-        let (permit, arrived) = allowed(context)?;
-        match permit.served().application.body_limit {
-            Some(limit) if context.received > limit && !arrived.websocket => {
-                Err(Error::new(ErrorType::HTTPStatus(413)))
-            }
+        let octets = body.as_ref().map_or(0, Bytes::len);
+        let (Some(arrived), received) = (&context.arrived, &mut context.received) else {
+            return Error::e_explain(ErrorType::InternalError, "a body without its head");
+        };
+        match &arrived.treatment {
+            Some(treatment) if !arrived.websocket => received.part(octets, arrived.started, treatment),
             _ => Ok(()),
         }
     }
@@ -214,7 +222,7 @@ impl ProxyHttp for Gateway {
         let request_id = arrived.map(|arrived| arrived.id.clone()).unwrap_or_default();
         let setup = self.world.setup.load_full();
         if matches!(answer, FailedAnswer::Nothing) {
-            note_given_up(session, error, context);
+            note_given_up(session, error, context, setup.config.limits.http2.given_up);
         } else {
             warn!(request = %request_id, %error, "a request failed");
         }
@@ -248,7 +256,29 @@ impl ProxyHttp for Gateway {
     }
 }
 
+impl Context {
+    /// Holds the request to the times that it may take.
+    fn bound(&mut self, arrived: &Arrived) {
+        let Some(treatment) = &arrived.treatment else { return };
+        if arrived.websocket {
+            bound_handshake(&self.scope, treatment.read_timeout);
+        }
+        self._bound = treatment.total_timeout.map(|most| bound_in_all(&self.scope, most));
+    }
+}
+
 impl Gateway {
+    /// Whether the source of a request may ask once more.
+    fn admit(&self, arrived: &Arrived, view: &View) -> Result<(), Denial> {
+        match view.setup.config.limits.request_rate {
+            Some(rate) if !self.rates.admit(arrived.peer.into(), rate, arrived.started) => {
+                LetGo::SourceRequests.note();
+                Err(Denial::TooManyRequests)
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// Judges a request to an application; answers it if it does not pass.
     async fn judge(
         &self,
@@ -258,19 +288,24 @@ impl Gateway {
         served: &Arc<Served>,
         view: View,
     ) -> pingora::Result<bool> {
+        if self.world.live.len() >= view.setup.config.limits.requests {
+            return self.answer_busy(session, &view, arrived).await;
+        }
         let (verdict, view) = self.verdict(context, arrived, served, view);
-        let verdict = check_length(session, served, verdict);
+        let verdict = check_length(session, arrived, verdict);
         self.world.record(arrived, &view, &verdict);
         match verdict.outcome {
             Ok(permit) => {
                 let head = session.req_header_mut();
                 drop_nominated(head, arrived.websocket);
-                if let Some(target) = &arrived.origin_form {
-                    head.set_raw_path(target)?;
+                match &arrived.onward {
+                    Onward::AsItCame => {}
+                    Onward::To(target) => head.set_raw_path(target)?,
+                    Onward::Elsewhere(status, place) => {
+                        return self.answer_elsewhere(session, &view, arrived, (*status, place)).await;
+                    }
                 }
-                if arrived.websocket {
-                    bound_handshake(&context.scope, served.application.upstream.read_timeout);
-                }
+                context.bound(arrived);
                 context.permit = Some(permit);
                 Ok(false)
             }
@@ -303,28 +338,6 @@ impl Gateway {
         let sessions = self.world.directory.sessions();
         arrived.session = cookie.and_then(|secret| sessions.grip(&secret.hash(), &arrived.host));
         Ok(())
-    }
-
-    async fn answer_denial(
-        &self,
-        session: &mut Session,
-        view: &View,
-        arrived: &Arrived,
-        denial: &Denial,
-    ) -> pingora::Result<bool> {
-        let headers = &session.req_header().headers;
-        let sign_in = auth::way_to_sign_in(&self.world, view, arrived, headers, denial);
-        let nonce = matches!(denial, Denial::AssertionRefused).then(|| self.world.nonces.issue(view.now));
-        let asked = Asked {
-            request_id: &arrived.id,
-            browser: arrived.browser,
-            setup: &view.setup,
-            place: arrived.site.place(),
-            sign_in: sign_in.as_ref(),
-            nonce,
-        };
-        deny(session, denial, &asked).await?;
-        Ok(true)
     }
 
     /// Decides, registers the request as live if it may pass, and looks again: a change that came before the registration
@@ -363,74 +376,13 @@ impl Gateway {
             context.registration = Some(self.world.live.register(arrived.clone(), user, context.scope.clone()));
         }
     }
-
-    async fn refuse(&self, session: &mut Session, view: &View, refused: &Refused) -> pingora::Result<bool> {
-        let path = String::from_utf8_lossy(session.req_header().raw_path()).into_owned();
-        let path: String = path
-            .split('?')
-            .next()
-            .unwrap_or_default()
-            .chars()
-            .take(LOGGED_PATH)
-            .collect();
-        let method = session.req_header().method.clone();
-        metrics::counter!("latchkey_decisions_total", "code" => refused.denial.code()).increment(1);
-        self.world.log.write(&Record {
-            time: view.now,
-            request_id: &refused.id,
-            user: None,
-            device: None,
-            session: None,
-            risk: None,
-            app: None,
-            method: method.as_str(),
-            path: &path,
-            action: "none",
-            decision: Decision::Deny,
-            code: refused.denial.code(),
-            policies: &[],
-            cut: false,
-            signals: None,
-            policy_version: view.decider.policies().version().as_str(),
-            revision: view.directory.revision(),
-            latency_us: 0,
-        });
-        // What could not be read in one way leaves a connection whose state nobody can be sure of.
-        session.set_keepalive(None);
-        let asked = Asked {
-            request_id: &refused.id,
-            browser: refused.browser,
-            setup: &view.setup,
-            place: refused.place,
-            sign_in: None,
-            nonce: None,
-        };
-        deny(session, &refused.denial, &asked).await?;
-        Ok(true)
-    }
 }
 
 /// How often a request is judged before it goes on although the world keeps changing.
 const MOST_TRIES: usize = 8;
 
-/// How much of a refused path is written down, in characters.
-const LOGGED_PATH: usize = 512;
-
-/// Ends a WebSocket request whose application says nothing for so long: Pingora has no other timeout for it.
-fn bound_handshake(scope: &Arc<Scope>, patience: Duration) {
-    let scope = Arc::downgrade(scope);
-    tokio::spawn(async move {
-        tokio::time::sleep(patience).await;
-        if let Some(scope) = scope.upgrade()
-            && !scope.answered.load(Ordering::Relaxed)
-        {
-            scope.cancelled.cancel();
-        }
-    });
-}
-
 /// Weighs a request that its client gave up or took nothing of; the connection ends where that goes on and on.
-fn note_given_up(session: &Session, error: &Error, context: &Context) {
+fn note_given_up(session: &Session, error: &Error, context: &Context, most: usize) {
     if matches!(error.etype(), ErrorType::WriteTimedout) {
         LetGo::TakesNothing.note();
     }
@@ -438,7 +390,7 @@ fn note_given_up(session: &Session, error: &Error, context: &Context) {
         return;
     };
     context.scope.given_up.store(true, Ordering::Relaxed);
-    if session.is_http2() && connection.given_up.one() {
+    if session.is_http2() && connection.given_up.one(most) {
         LetGo::GivesUp.note();
         connection.cut.cut();
     }
@@ -476,14 +428,14 @@ fn allowed(context: &Context) -> pingora::Result<(&Permit, &Arc<Arrived>)> {
 
 fn keep_alive(session: &mut Session, view: &View) {
     if session.get_keepalive().is_some() {
-        session.set_keepalive(Some(view.setup.config.idle_timeout.as_secs().max(1)));
+        session.set_keepalive(Some(view.setup.config.limits.idle_timeout.as_secs().max(1)));
     }
     session.as_downstream_mut().set_pipelining_enabled(true);
     if session.is_http2() {
         // The front sees when a connection takes nothing; one stream of many only Pingora does.
         session
             .as_downstream_mut()
-            .set_write_timeout(Some(view.setup.config.idle_timeout));
+            .set_write_timeout(Some(view.setup.config.limits.send_timeout));
     }
     if !is_websocket(session.req_header()) && session.is_upgrade_req() {
         session.req_header_mut().remove_header(&header::UPGRADE);
@@ -491,11 +443,12 @@ fn keep_alive(session: &mut Session, view: &View) {
 }
 
 /// Refuses a body that says of itself that it is too large, before anything of it is read.
-fn check_length(session: &Session, served: &Served, verdict: Verdict) -> Verdict {
+fn check_length(session: &Session, arrived: &Arrived, verdict: Verdict) -> Verdict {
     let declared = session
         .get_header(header::CONTENT_LENGTH)
         .and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
-    match (served.application.body_limit, declared) {
+    let limit = (arrived.treatment.as_ref()).and_then(|treatment| treatment.body_limit);
+    match (limit, declared) {
         (Some(limit), Some(length)) if length > limit && verdict.outcome.is_ok() => Verdict {
             outcome: Err(Denial::BodyTooLarge),
             ..verdict

@@ -225,7 +225,7 @@ fn warn_of_restart(before: &Config, after: &Config) {
         ("data_dir", before.data_dir != after.data_dir),
         ("decision_log", before.decision_log != after.decision_log),
         ("demo", before.demo != after.demo),
-        ("limits.idle_timeout", before.idle_timeout != after.idle_timeout),
+        ("limits", before.limits.at_start() != after.limits.at_start()),
         ("log", before.log != after.log),
         ("shutdown_grace", before.shutdown_grace != after.shutdown_grace),
         (

@@ -30,7 +30,7 @@ use crate::factors::hasher::Hasher;
 use crate::factors::letters::Letters;
 use crate::factors::mailed::MailedCodes;
 use crate::factors::throttle::Throttle;
-use crate::front::{Front, HandshakeLimits, Trust};
+use crate::front::{ConnectionLimits, Front, HandshakeLimits, Trust};
 use crate::gate::Gate;
 use crate::hosts::Hosts;
 use crate::jws::{KeyError, TokenSigner};
@@ -44,7 +44,7 @@ use crate::private_file::{self, PrivateFileError};
 use crate::proxy::Gateway;
 use crate::pushes::Pushes;
 use crate::reload::Reloader;
-use crate::request::{DecisionLog, FactStore, Identities};
+use crate::request::{DecisionLog, FactStore, Identities, RequestRates};
 use crate::sealed::Seal;
 use crate::sign_in::SignIns;
 use crate::store::{Directory, OpenError};
@@ -264,21 +264,20 @@ impl Prepared {
     }
 
     fn front(&self, conf: &Arc<ServerConf>, config: &Config, open: &OpenConnections) -> Service<Front<Gate>> {
+        let limits = Arc::new(config.limits.clone());
         let gateway = Gateway {
             world: self.world.clone(),
             hosts: Hosts::new(&self.world),
             upstreams: Upstreams::new(),
+            rates: RequestRates::new(),
         };
         let front = Front {
             trust: self.trust.clone(),
-            inner: Arc::new(Gate::new(
-                pingora::proxy::http_proxy(conf, gateway),
-                config.idle_timeout,
-            )),
-            limits: HandshakeLimits::new(config.tls.max_handshakes, config.tls.max_handshakes_per_source),
+            inner: Arc::new(Gate::new(pingora::proxy::http_proxy(conf, gateway), limits.clone())),
+            handshakes: HandshakeLimits::new(config.tls.max_handshakes, config.tls.max_handshakes_per_source),
             timeout: config.tls.handshake_timeout,
-            open: open.clone(),
-            patience: config.idle_timeout,
+            connections: ConnectionLimits::new(open.clone(), limits.connections, limits.connections_per_source),
+            limits,
             next_id: AtomicU64::new(1),
         };
         let mut service = Service::new("front".to_owned(), front);

@@ -51,6 +51,12 @@ impl Upstreams {
         let place = chosen.map_err(|full| Error::explain(FULL, full.to_string()).into_up())?;
         let address = self.address(place.server()).await?;
         let mut peer = peer_of(served, place.server(), address);
+        if let Some(treatment) = &arrived.treatment {
+            // A server that is silent for all the time that a request may take has taken too long.
+            let most = treatment.total_timeout.unwrap_or(Duration::MAX);
+            peer.options.read_timeout = Some(treatment.read_timeout.min(most));
+            peer.options.write_timeout = Some(treatment.write_timeout.min(most));
+        }
         if arrived.websocket || arrived.event_stream {
             // Those may be silent for long; keepalive notices a peer that is gone.
             peer.options.read_timeout = None;
@@ -103,8 +109,6 @@ fn peer_of(served: &Served, server: &Server, address: SocketAddr) -> HttpPeer {
     peer.options.ca.clone_from(&served.upstream_authorities);
     peer.options.connection_timeout = Some(upstream.connect_timeout);
     peer.options.total_connection_timeout = Some(upstream.connect_timeout);
-    peer.options.read_timeout = Some(upstream.read_timeout);
-    peer.options.write_timeout = Some(upstream.write_timeout);
     peer.options.tcp_keepalive = Some(keepalive());
     peer.options.idle_timeout = Some(IDLE);
     if upstream.protocol == Protocol::Http2 {

@@ -207,15 +207,16 @@ impl Demo {
 
     /// The values of a metric at `/metrics`, added up over the labels; nothing when there is none.
     pub fn metric(&self, name: &str) -> Option<f64> {
-        self.metric_where(name, "")
+        self.metric_with(name, "")
     }
 
     /// The same of an application.
     pub fn metric_of(&self, name: &str, application: &str) -> Option<f64> {
-        self.metric_where(name, &format!("application=\"{application}\""))
+        self.metric_with(name, &format!("application=\"{application}\""))
     }
 
-    fn metric_where(&self, name: &str, label: &str) -> Option<f64> {
+    /// The same where the labels have this text.
+    pub fn metric_with(&self, name: &str, label: &str) -> Option<f64> {
         let text = std::fs::read_to_string(self.file("latchkey.yaml")).unwrap();
         let address = text
             .lines()

@@ -1,13 +1,16 @@
 //! Which application stands behind the gateway, and what is particular about it?
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use super::check::Checker;
 use super::headers::{HeaderRules, header_name, header_value};
 use super::hosts::HostPattern;
+use super::limits::Limits;
 use super::paths::{PathRule, PathTree};
 use super::raw::{RawApplication, RawHeaderRules};
-use super::upstream::Upstream;
+use super::treatment::{Treatment, Treatments, Way, total_timeout};
+use super::upstream::{Protocol, Upstream};
 use super::values::{label, limit, name, number, one_of, origin};
 
 /// One protected application.
@@ -23,8 +26,8 @@ pub(crate) struct Application {
     pub(crate) client_certificate: ClientCertificate,
     /// The server behind it.
     pub(crate) upstream: Upstream,
-    /// The largest request body in bytes; absent for no limit.
-    pub(crate) body_limit: Option<u64>,
+    /// How requests that may pass are treated.
+    pub(crate) treatments: Treatments,
     /// Paths that anybody may reach, unknown or not.
     pub(crate) public_paths: Vec<PathRule>,
     /// What is done to request headers on their way to the server.
@@ -46,6 +49,11 @@ pub(crate) struct Application {
 }
 
 impl Application {
+    /// How a request for this path is treated if it may pass.
+    pub(crate) fn treatment(&self, matched_path: &str) -> &Arc<Treatment> {
+        self.treatments.of(matched_path, self.paths.case_insensitive)
+    }
+
     /// Whether anybody may reach this path.
     pub(crate) fn is_public(&self, path: &str) -> bool {
         self.public_paths
@@ -105,12 +113,7 @@ pub(crate) enum Spelling {
 }
 
 impl Application {
-    pub(super) fn check(
-        raw: &RawApplication,
-        key: &str,
-        body_limit: Option<u64>,
-        checker: &mut Checker<'_>,
-    ) -> Option<Self> {
+    pub(super) fn check(raw: &RawApplication, key: &str, limits: &Limits, checker: &mut Checker<'_>) -> Option<Self> {
         let at = |name: &str| format!("{key}.{name}");
         let name = checker.value(&at("name"), &raw.name, name);
         let hosts = checker.some(&at("hosts"), &raw.hosts, HostPattern::parse);
@@ -125,19 +128,21 @@ impl Application {
             one_of(&CLIENT_CERTIFICATES),
         );
         let upstream = Upstream::check(&raw.upstream, &at("upstream"), checker);
-        let body_limit = match &raw.body_limit {
-            Some(text) => checker.value(&at("body_limit"), text, limit),
-            None => Some(body_limit),
-        };
+        let treatments = upstream.as_ref();
+        let treatments = treatments.and_then(|upstream| check_treatments(raw, key, limits, upstream, checker));
         let paths = check_paths(raw, key, checker);
         let public_paths = checker.all(&at("public_paths"), &raw.public_paths, PathRule::parse);
-        check_public_paths(
-            public_paths.as_deref(),
-            path_prefixes.as_deref(),
-            paths,
-            &at("public_paths"),
-            checker,
-        );
+        if let (Some(prefixes), Some(paths)) = (&path_prefixes, paths) {
+            let mut own = |rule: &PathRule, key: &str| check_own(rule, prefixes, paths, key, checker);
+            for (index, rule) in public_paths.iter().flatten().enumerate() {
+                own(rule, &at(&format!("public_paths[{index}]")));
+            }
+            for (index, rule) in (raw.paths.iter()).enumerate() {
+                if let Ok(rule) = PathRule::parse(&rule.path) {
+                    own(&rule, &at(&format!("paths[{index}].path")));
+                }
+            }
+        }
         let request_headers = check_headers(&raw.request_headers, &at("request_headers"), checker);
         let response_headers = check_headers(&raw.response_headers, &at("response_headers"), checker);
         let security_headers = raw.security_headers.as_deref().unwrap_or("add");
@@ -153,7 +158,7 @@ impl Application {
             path_prefixes: path_prefixes?,
             client_certificate: client_certificate?,
             upstream: upstream?,
-            body_limit: body_limit?,
+            treatments: treatments?,
             public_paths: public_paths?,
             request_headers: request_headers?,
             response_headers: response_headers?,
@@ -184,28 +189,48 @@ fn check_paths(raw: &RawApplication, key: &str, checker: &mut Checker<'_>) -> Op
     })
 }
 
-/// Refuses public paths that no request to this application has.
-fn check_public_paths(
-    rules: Option<&[PathRule]>,
-    prefixes: Option<&[PathTree]>,
-    paths: Option<PathOptions>,
+/// The usual treatment, and those of single paths.
+fn check_treatments(
+    raw: &RawApplication,
     key: &str,
+    limits: &Limits,
+    upstream: &Upstream,
     checker: &mut Checker<'_>,
-) {
-    let (Some(rules), Some(prefixes), Some(paths)) = (rules, prefixes, paths) else {
-        return;
+) -> Option<Treatments> {
+    let body_limit = match &raw.body_limit {
+        Some(text) => checker.value(&format!("{key}.body_limit"), text, limit),
+        None => Some(limits.body_limit),
     };
-    for (index, rule) in rules.iter().enumerate() {
-        if !prefixes
-            .iter()
-            .any(|prefix| prefix.covers(rule.root(), paths.case_insensitive))
-        {
-            let message = format!(
-                "expected a path below one of this application's, found `{}`",
-                rule.root()
-            );
-            checker.refuse(&format!("{key}[{index}]"), message);
-        }
+    let body_rate = match &raw.body_rate {
+        Some(text) => checker.value(&format!("{key}.body_rate"), text, limit),
+        // What is streamed both ways rests for as long as it likes.
+        None if upstream.protocol == Protocol::Http2 => Some(None),
+        None => Some(limits.body_rate),
+    };
+    let total = raw.total_timeout.as_deref().unwrap_or("none");
+    let total_timeout = checker.value(&format!("{key}.total_timeout"), total, total_timeout);
+    // The paths are checked whatever is wrong here.
+    let usual = Treatment {
+        body_limit: body_limit.flatten(),
+        body_rate: body_rate.flatten(),
+        read_timeout: upstream.read_timeout,
+        write_timeout: upstream.write_timeout,
+        total_timeout: total_timeout.flatten(),
+        way: Way::Straight,
+    };
+    let treatments = Treatments::check(usual, &raw.paths, &format!("{key}.paths"), checker);
+    (body_limit.is_some() && body_rate.is_some() && total_timeout.is_some()).then_some(treatments?)
+}
+
+/// Refuses a path that no request to this application has.
+fn check_own(rule: &PathRule, prefixes: &[PathTree], paths: PathOptions, key: &str, checker: &mut Checker<'_>) {
+    let is_own = |prefix: &PathTree| prefix.covers(rule.root(), paths.case_insensitive);
+    if !prefixes.iter().any(is_own) {
+        let message = format!(
+            "expected a path below one of this application's, found `{}`",
+            rule.root()
+        );
+        checker.refuse(key, message);
     }
 }
 

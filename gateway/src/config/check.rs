@@ -12,16 +12,15 @@ use super::application::Application;
 use super::branding::{check_branding, check_pages};
 use super::devices::{check_attestation, check_management};
 use super::hosts::HostName;
+use super::limits::Limits;
 use super::mail::check_mail;
 use super::problems::{ConfigErrors, Problem};
 use super::raw::{
-    RawClientAuthority, RawConfig, RawEnrollment, RawKeyPair, RawLog, RawProxies, RawSignIn, RawTls, RawZone,
+    RawClientAuthority, RawConfig, RawEnrollment, RawKeyPair, RawLimits, RawLog, RawProxies, RawSignIn, RawTls, RawZone,
 };
 use super::routes::Routes;
 use super::source::Source;
-use super::values::{
-    Expected, address, duration, label, level, limit, loopback_address, name, network, number, one_of,
-};
+use super::values::{Expected, address, duration, label, level, loopback_address, name, network, number, one_of};
 use super::webauthn::check_webauthn;
 use super::{
     ClientAuthority, Config, Enrollment, KeyPairFiles, Log, LogFormat, OwnHosts, Proxies, SignIn, Tls, TlsVersion, Zone,
@@ -64,10 +63,9 @@ impl RawConfig {
         };
         let log = check_log(&self.log, checker);
         let tls = check_tls(&self.tls, checker);
-        let body_limit = self.limits.body_limit.as_deref().unwrap_or("16MiB");
-        let body_limit = checker.value("limits.body_limit", body_limit, limit);
-        let idle_timeout = self.limits.idle_timeout.as_deref().unwrap_or("60s");
-        let idle_timeout = checker.value("limits.idle_timeout", idle_timeout, duration(SECOND..=DAY));
+        let limits = Limits::check(&self.limits, checker);
+        // Applications are checked whatever is wrong here.
+        let usual = limits.clone().or_else(|| Limits::check(&RawLimits::default(), checker));
         let enrollment = check_enrollment(&self.enrollment, checker);
         let sign_in = check_sign_in(&self.sign_in, checker);
         let attestation = check_attestation(&self.attestation, self.demo, checker);
@@ -93,8 +91,8 @@ impl RawConfig {
         let admin = checker.value("hosts.admin", &self.hosts.admin, HostName::parse);
         let device = checker.optional("hosts.device", self.hosts.device.as_deref(), HostName::parse);
         let applications = self.applications.iter().enumerate().map(|(index, raw)| {
-            let application =
-                Application::check(raw, &format!("applications[{index}]"), body_limit.flatten(), checker)?;
+            let key = format!("applications[{index}]");
+            let application = Application::check(raw, &key, usual.as_ref()?, checker)?;
             Some((index, application))
         });
         let applications = applications.collect::<Vec<_>>().into_iter().flatten().collect();
@@ -115,7 +113,7 @@ impl RawConfig {
             log: log?,
             hosts,
             tls: tls?,
-            idle_timeout: idle_timeout?,
+            limits: limits?,
             enrollment: enrollment?,
             sign_in: sign_in?,
             attestation: attestation?,
@@ -421,9 +419,11 @@ fn parent_of(path: &Path) -> &Path {
     }
 }
 
-const SECOND: Duration = Duration::from_secs(1);
+/// A second.
+pub(super) const SECOND: Duration = Duration::from_secs(1);
 const MINUTE: Duration = Duration::from_secs(60);
-const DAY: Duration = Duration::from_secs(86_400);
+/// A day.
+pub(super) const DAY: Duration = Duration::from_secs(86_400);
 const MOST_ALIVE: usize = 100;
 const MOST_PORTS: usize = 20;
 const MOST_HANDSHAKES: usize = 1_000_000;

@@ -6,12 +6,14 @@ mod check;
 mod devices;
 mod headers;
 mod hosts;
+mod limits;
 mod mail;
 mod paths;
 mod problems;
 mod raw;
 mod routes;
 mod source;
+mod treatment;
 mod upstream;
 mod values;
 mod webauthn;
@@ -36,9 +38,13 @@ pub(crate) use branding::Logo;
 pub(crate) use branding::{Branding, Color, Help, LogoKind};
 pub(crate) use headers::{HeaderRules, is_ours};
 pub(crate) use hosts::{HostName, HostPattern};
+#[cfg(test)]
+pub(crate) use limits::Http2Limits;
+pub(crate) use limits::Limits;
 pub(crate) use mail::{Mail, MailServer, MailTls, MailWay};
 pub(crate) use problems::ConfigErrors;
 pub(crate) use routes::Host;
+pub(crate) use treatment::{Moved, Treatment, Way};
 #[cfg(test)]
 pub(crate) use upstream::CircuitBreaker;
 pub(crate) use upstream::{Balance, HealthCheck, Protocol, Server, Upstream};
@@ -85,8 +91,8 @@ pub(crate) struct Config {
     pub(crate) hosts: OwnHosts,
     /// How connections are secured.
     pub(crate) tls: Tls,
-    /// How long a connection may be idle between two requests.
-    pub(crate) idle_timeout: Duration,
+    /// How much clients may take up.
+    pub(crate) limits: Limits,
     /// What enrolment hands out.
     pub(crate) enrollment: Enrollment,
     /// How people sign in.

@@ -25,6 +25,11 @@ impl PathTree {
         self.0.len()
     }
 
+    /// What all paths of the tree begin with: its topmost path without a slash at its end.
+    pub(super) fn prefix(&self) -> &str {
+        &self.0
+    }
+
     /// The topmost path of the tree.
     pub(crate) fn root(&self) -> &str {
         if self.0.is_empty() { "/" } else { &self.0 }

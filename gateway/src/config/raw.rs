@@ -93,10 +93,31 @@ pub(super) struct RawClientAuthority {
 }
 
 #[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, expecting = "`body_limit` and `idle_timeout`")]
+#[serde(deny_unknown_fields, expecting = "the keys of `limits`")]
 pub(super) struct RawLimits {
     pub(super) body_limit: Option<String>,
+    pub(super) body_rate: Option<String>,
     pub(super) idle_timeout: Option<String>,
+    pub(super) head_timeout: Option<String>,
+    pub(super) head_limit: Option<String>,
+    pub(super) send_timeout: Option<String>,
+    pub(super) max_connections: Option<String>,
+    pub(super) max_connections_per_source: Option<String>,
+    pub(super) max_requests: Option<String>,
+    pub(super) request_rate_per_source: Option<String>,
+    #[serde(default)]
+    pub(super) http2: RawHttp2Limits,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(
+    deny_unknown_fields,
+    expecting = "`max_streams`, `max_given_up` and `control_frame_rate`"
+)]
+pub(super) struct RawHttp2Limits {
+    pub(super) max_streams: Option<String>,
+    pub(super) max_given_up: Option<String>,
+    pub(super) control_frame_rate: Option<String>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -229,6 +250,10 @@ pub(super) struct RawApplication {
     pub(super) client_certificate: Option<String>,
     pub(super) upstream: RawUpstream,
     pub(super) body_limit: Option<String>,
+    pub(super) body_rate: Option<String>,
+    pub(super) total_timeout: Option<String>,
+    #[serde(default)]
+    pub(super) paths: Vec<RawPath>,
     #[serde(default)]
     pub(super) public_paths: Vec<String>,
     #[serde(default)]
@@ -247,6 +272,20 @@ pub(super) struct RawApplication {
     pub(super) path_parameters: Option<String>,
     #[serde(default)]
     pub(super) case_insensitive_paths: bool,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, expecting = "the keys of a path, `path` at least")]
+pub(super) struct RawPath {
+    pub(super) path: String,
+    pub(super) rewrite: Option<String>,
+    pub(super) redirect: Option<String>,
+    pub(super) redirect_status: Option<String>,
+    pub(super) body_limit: Option<String>,
+    pub(super) body_rate: Option<String>,
+    pub(super) read_timeout: Option<String>,
+    pub(super) write_timeout: Option<String>,
+    pub(super) total_timeout: Option<String>,
 }
 
 #[derive(Debug, Deserialize)]

@@ -54,7 +54,7 @@ fn the_example_is_taken_and_its_defaults_are_the_defaults() {
         example.tls.max_handshakes_per_source,
         minimal.tls.max_handshakes_per_source
     );
-    assert_eq!(example.idle_timeout, minimal.idle_timeout);
+    assert_eq!(example.limits, minimal.limits);
     assert_eq!(example.language, minimal.language);
     assert_eq!(example.enrollment, minimal.enrollment);
     assert_eq!(example.assertion_lifetime, minimal.assertion_lifetime);
@@ -62,7 +62,7 @@ fn the_example_is_taken_and_its_defaults_are_the_defaults() {
     let (shown, default) = (&example.applications()[0], &minimal.applications()[0]);
     assert_eq!(shown.path_prefixes, default.path_prefixes);
     assert_eq!(shown.client_certificate, default.client_certificate);
-    assert_eq!(shown.body_limit, default.body_limit);
+    assert_eq!(shown.treatment("/"), default.treatment("/"));
     assert_eq!(shown.sensitivity, default.sensitivity);
     assert_eq!(shown.paths, default.paths);
     assert_eq!(shown.upstream.connect_timeout, default.upstream.connect_timeout);
@@ -92,6 +92,7 @@ fn the_example_shows_every_key_there_is() {
         "\nhosts:",
         "\ntls:",
         "\nlimits:",
+        "\n  http2:",
         "\nenrollment:",
         "\nattestation:",
         "\nmanagement:",
@@ -106,6 +107,7 @@ fn the_example_shows_every_key_there_is() {
         "      health_check:",
         "      circuit_breaker:",
         "  - name: wiki",
+        "      - path: /old/",
         "    request_headers:",
         "    - certificate: tls/other-ca.pem",
         "    - certificate: tls/server.pem",
@@ -277,7 +279,7 @@ fn texts_become_types() {
     ]);
 
     let application = &config.applications()[0];
-    assert_eq!(application.body_limit, Some(2048));
+    assert_eq!(application.treatment("/").body_limit, Some(2048));
     assert_eq!(application.client_certificate, ClientCertificate::Off);
     let paths = PathOptions {
         encoded_slashes: Spelling::Pass,
@@ -290,7 +292,7 @@ fn texts_become_types() {
     assert_eq!(application.request_headers.set[0].1, "b c");
     assert_eq!(application.request_headers.remove[0], "x-b");
     assert_eq!(application.tags["a"], "1");
-    assert_eq!(config.applications()[1].body_limit, None);
+    assert_eq!(config.applications()[1].treatment("/").body_limit, None);
     assert_eq!(config.enrollment.token_lifetime, Duration::from_mins(15));
     assert_eq!(config.enrollment.certificate_lifetime, Duration::from_hours(720));
 }

@@ -337,8 +337,10 @@ fn is_plain(byte: u8) -> bool {
     byte.is_ascii_graphic() && byte != b'\\'
 }
 
-const SHORTEST: Duration = Duration::from_millis(10);
-const LONGEST: Duration = Duration::from_hours(1);
+/// The shortest time that may be set.
+pub(super) const SHORTEST: Duration = Duration::from_millis(10);
+/// The longest one.
+pub(super) const LONGEST: Duration = Duration::from_hours(1);
 const SHORTEST_INTERVAL: Duration = Duration::from_millis(100);
 const MOST_RETRIES: usize = 5;
 const MOST_IN_A_ROW: u32 = 1_000;

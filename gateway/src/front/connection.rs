@@ -9,9 +9,9 @@ use http::HeaderValue;
 use pingora::protocols::Digest;
 use pingora::{Error, ErrorType};
 
+use super::limits::OpenPlace;
 use super::patience::Heads;
 use super::stream::Cut;
-use crate::drain::Opened;
 
 /// The facts of a connection, fixed at the handshake.
 pub(crate) struct Connection {
@@ -30,7 +30,7 @@ pub(crate) struct Connection {
     /// Ends the connection from outside.
     pub(crate) cut: Cut,
     /// Counts it as open for as long as anything holds it.
-    pub(crate) _opened: Opened,
+    pub(crate) _opened: OpenPlace,
     /// Whether a head is awaited.
     pub(crate) heads: Heads,
     /// Weighs requests that the client gave up against those that it let end.
@@ -56,9 +56,10 @@ impl Connection {
 pub(crate) struct GivenUp(AtomicUsize);
 
 impl GivenUp {
-    /// Notes a request that was given up; whether that is one too many.
-    pub(crate) fn one(&self) -> bool {
-        self.0.fetch_add(1, Ordering::Relaxed) >= MOST_GIVEN_UP
+    /// Notes a request that was given up; whether that is one more than `most`. Somebody who scrolls through a page of pictures
+    /// gives up many; a flood gives up nothing else.
+    pub(crate) fn one(&self, most: usize) -> bool {
+        self.0.fetch_add(1, Ordering::Relaxed) >= most
     }
 
     /// Notes a request that ended.
@@ -69,23 +70,22 @@ impl GivenUp {
     }
 }
 
-/// Somebody who scrolls through a page of pictures gives up many; a flood gives up nothing else.
-const MOST_GIVEN_UP: usize = 200;
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    const MOST: usize = 200;
+
     #[test]
     fn whoever_lets_requests_end_may_give_up_as_many() {
         let balance = GivenUp::default();
-        for _ in 0..10 * MOST_GIVEN_UP {
-            assert!(!balance.one());
+        for _ in 0..10 * MOST {
+            assert!(!balance.one(MOST));
             balance.none();
         }
         balance.none();
 
-        assert!((0..MOST_GIVEN_UP).all(|_| !balance.one()));
-        assert!(balance.one());
+        assert!((0..MOST).all(|_| !balance.one(MOST)));
+        assert!(balance.one(MOST));
     }
 }

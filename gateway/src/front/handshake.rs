@@ -20,12 +20,13 @@ use tracing::debug;
 
 use super::connection::{Connection, GivenUp};
 use super::gathered::Gathered;
-use super::limits::HandshakeLimits;
-use super::patience::{Heads, Patience};
+use super::let_go::LetGo;
+use super::limits::{ConnectionLimits, HandshakeLimits};
+use super::patience::Heads;
 use super::proxy_protocol;
 use super::stream::{Cut, FrontStream};
 use super::trust::Trust;
-use crate::drain::OpenConnections;
+use crate::config::Limits;
 
 /// Stands before the proxy on every TCP connection and terminates TLS.
 pub(crate) struct Front<Inner> {
@@ -34,13 +35,13 @@ pub(crate) struct Front<Inner> {
     /// What serves the connection after the handshake.
     pub(crate) inner: Arc<Inner>,
     /// How many handshakes may be under way.
-    pub(crate) limits: HandshakeLimits,
+    pub(crate) handshakes: HandshakeLimits,
     /// How long one may take.
     pub(crate) timeout: Duration,
-    /// Counts those that are open.
-    pub(crate) open: OpenConnections,
-    /// How long a client may then take to send a head that it has begun, and take nothing of what it is sent.
-    pub(crate) patience: Duration,
+    /// How many connections may be open.
+    pub(crate) connections: ConnectionLimits,
+    /// What a client is then held to.
+    pub(crate) limits: Arc<Limits>,
     /// Numbers the connections.
     pub(crate) next_id: AtomicU64,
 }
@@ -48,8 +49,8 @@ pub(crate) struct Front<Inner> {
 /// Says why a handshake came to nothing.
 #[derive(Debug, thiserror::Error)]
 enum HandshakeError {
-    #[error("too many handshakes under way from this source")]
-    TooMany,
+    #[error("a limit was reached: {0:?}")]
+    TooMany(LetGo),
     #[error("the handshake took too long")]
     TooLong,
     #[error("the connection has no peer address")]
@@ -68,8 +69,9 @@ enum HandshakeError {
 
 impl<Inner> Front<Inner> {
     async fn handshake(&self, tcp: Box<TcpStream>, peer: IpAddr) -> Result<FrontStream, HandshakeError> {
-        let opened = self.open.open();
-        let _place = self.limits.enter(peer).await.ok_or(HandshakeError::TooMany)?;
+        let opened = self.connections.enter(peer).map_err(HandshakeError::TooMany)?;
+        let place = self.handshakes.enter(peer).await;
+        let _place = place.ok_or(HandshakeError::TooMany(LetGo::SourceHandshakes))?;
         let acceptor = LazyConfigAcceptor::new(rustls::server::Acceptor::default(), Gathered::new(tcp));
         let started = acceptor.await.map_err(HandshakeError::ClientHello)?;
         let server_name = started
@@ -91,12 +93,7 @@ impl<Inner> Front<Inner> {
             given_up: GivenUp::default(),
         };
         let head = ResponseHeader::build(200, Some(0)).map_err(HandshakeError::Digest)?;
-        Ok(FrontStream::new(
-            tls,
-            Arc::new(connection),
-            head,
-            Patience::new(self.patience),
-        ))
+        Ok(FrontStream::new(tls, Arc::new(connection), head, &self.limits))
     }
 
     async fn bounded_handshake(&self, mut tcp: Box<TcpStream>) -> Result<FrontStream, HandshakeError> {
@@ -120,7 +117,10 @@ impl<Inner> Front<Inner> {
 fn noted(outcome: Result<FrontStream, HandshakeError>) -> Option<FrontStream> {
     let word = match &outcome {
         Ok(_) => "ok",
-        Err(HandshakeError::TooMany) => "limited",
+        Err(HandshakeError::TooMany(limit)) => {
+            limit.note();
+            "limited"
+        }
         Err(HandshakeError::TooLong) => "timeout",
         Err(_) => "failed",
     };

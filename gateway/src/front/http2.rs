@@ -4,12 +4,16 @@ use std::time::Duration;
 
 use pingora::protocols::http::v2::server::H2Options;
 
+use crate::config::Limits;
+
 /// What every HTTP/2 connection is held to; one that goes beyond is told to calm down (RFC 9113, section 7) and ends.
-pub(crate) fn options() -> H2Options {
+pub(crate) fn options(limits: &Limits) -> H2Options {
+    let fields = u32::try_from(limits.head_limit).unwrap_or(u32::MAX);
+    // The size of fields also bounds how many CONTINUATION frames they come in.
     let mut options = H2Options::default();
     options
-        .max_concurrent_streams(STREAMS)
-        .max_header_list_size(FIELDS)
+        .max_concurrent_streams(limits.http2.streams)
+        .max_header_list_size(fields)
         .header_table_size(TABLE)
         .max_frame_size(FRAME)
         .initial_window_size(WINDOW)
@@ -23,10 +27,6 @@ pub(crate) fn options() -> H2Options {
     options
 }
 
-/// How many streams may be open; more are refused.
-const STREAMS: u32 = 100;
-/// How large the fields of a request may be, in octets, decoded; it also bounds how many CONTINUATION frames they come in.
-const FIELDS: u32 = 64 * 1024;
 /// How much of earlier fields is remembered to decode later ones, in octets.
 const TABLE: u32 = 4096;
 /// How long a frame may be, in octets.

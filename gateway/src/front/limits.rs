@@ -1,4 +1,4 @@
-//! May another handshake begin? Bounded in all and per source.
+//! May another connection be open, another handshake begin? Bounded in all and per source.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -6,90 +6,133 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+use super::let_go::LetGo;
+use crate::drain::{OpenConnections, Opened};
+use crate::factors::throttle::Source;
+
+/// How many connections may be open.
+#[derive(Debug)]
+pub(crate) struct ConnectionLimits {
+    open: OpenConnections,
+    most: usize,
+    sources: Sources,
+}
+
 /// How many handshakes may be under way.
 #[derive(Debug)]
 pub(crate) struct HandshakeLimits {
     all: Arc<Semaphore>,
-    per_source: usize,
-    sources: Arc<Mutex<HashMap<IpAddr, usize>>>,
+    sources: Sources,
+}
+
+/// A connection that is counted as open until this is dropped.
+#[derive(Debug)]
+pub(crate) struct OpenPlace {
+    _opened: Opened,
+    _share: Share,
 }
 
 /// Permission for one handshake; dropping it gives the place back.
 #[derive(Debug)]
 pub(crate) struct Place {
     _all: OwnedSemaphorePermit,
-    source: IpAddr,
-    sources: Arc<Mutex<HashMap<IpAddr, usize>>>,
+    _share: Share,
+}
+
+impl ConnectionLimits {
+    /// Allows `most` connections at once, and `per_source` from one source.
+    pub(crate) fn new(open: OpenConnections, most: usize, per_source: usize) -> Self {
+        Self {
+            open,
+            most,
+            sources: Sources::new(per_source),
+        }
+    }
+
+    /// Counts a connection as open.
+    ///
+    /// # Errors
+    /// If as many are open as may be.
+    pub(crate) fn enter(&self, source: IpAddr) -> Result<OpenPlace, LetGo> {
+        let opened = self.open.open();
+        if self.open.count() > self.most {
+            return Err(LetGo::Connections);
+        }
+        let share = self.sources.enter(source).ok_or(LetGo::SourceConnections)?;
+        Ok(OpenPlace {
+            _opened: opened,
+            _share: share,
+        })
+    }
 }
 
 impl HandshakeLimits {
-    /// Allows `all` handshakes at once, and `per_source` from one address.
+    /// Allows `all` handshakes at once, and `per_source` from one source.
     pub(crate) fn new(all: usize, per_source: usize) -> Self {
         Self {
             all: Arc::new(Semaphore::new(all)),
-            per_source,
-            sources: Arc::default(),
+            sources: Sources::new(per_source),
         }
     }
 
     /// Waits for a place in all; refuses at once when the source has taken its share.
     pub(crate) async fn enter(&self, source: IpAddr) -> Option<Place> {
         // Counted before waiting, so that one source cannot fill the queue either.
-        let counted = self.count(source)?;
+        let share = self.sources.enter(source)?;
         let all = self.all.clone().acquire_owned().await.ok()?;
-        Some(counted.with(all))
-    }
-
-    fn count(&self, source: IpAddr) -> Option<Counted> {
-        let mut sources = self.sources.lock().unwrap_or_else(PoisonError::into_inner);
-        let underway = sources.entry(source).or_insert(0);
-        if *underway >= self.per_source {
-            return None;
-        }
-        *underway += 1;
-        Some(Counted {
-            source,
-            sources: Some(self.sources.clone()),
+        Some(Place {
+            _all: all,
+            _share: share,
         })
     }
 }
 
-/// A source that was counted but has no place yet; dropping it takes the count back.
-struct Counted {
-    source: IpAddr,
-    sources: Option<Arc<Mutex<HashMap<IpAddr, usize>>>>,
+/// How much each source has of something.
+#[derive(Debug)]
+struct Sources {
+    most: usize,
+    taken: Arc<Mutex<HashMap<Source, usize>>>,
 }
 
-impl Counted {
-    fn with(mut self, all: OwnedSemaphorePermit) -> Place {
-        Place {
-            _all: all,
-            source: self.source,
-            sources: self.sources.take().unwrap_or_default(),
+/// One of what a source has, until it is dropped.
+#[derive(Debug)]
+struct Share {
+    source: Source,
+    taken: Arc<Mutex<HashMap<Source, usize>>>,
+}
+
+impl Sources {
+    fn new(most: usize) -> Self {
+        Self {
+            most,
+            taken: Arc::default(),
         }
     }
-}
 
-impl Drop for Counted {
-    fn drop(&mut self) {
-        if let Some(sources) = &self.sources {
-            discount(sources, self.source);
+    /// One more for this source, unless it has all that it may have.
+    fn enter(&self, source: IpAddr) -> Option<Share> {
+        let source = Source::from(source);
+        let mut sources = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
+        let taken = sources.entry(source).or_insert(0);
+        if *taken >= self.most {
+            return None;
         }
+        *taken += 1;
+        Some(Share {
+            source,
+            taken: self.taken.clone(),
+        })
     }
 }
 
-impl Drop for Place {
+impl Drop for Share {
     fn drop(&mut self) {
-        discount(&self.sources, self.source);
-    }
-}
-
-fn discount(sources: &Mutex<HashMap<IpAddr, usize>>, source: IpAddr) {
-    let mut sources = sources.lock().unwrap_or_else(PoisonError::into_inner);
-    if let Some(underway) = sources.get_mut(&source) {
-        *underway = underway.saturating_sub(1);
-        if *underway == 0 {
-            sources.remove(&source);
+        let mut sources = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(taken) = sources.get_mut(&self.source) {
+            *taken = taken.saturating_sub(1);
+            if *taken == 0 {
+                sources.remove(&self.source);
+            }
         }
     }
 }
@@ -125,5 +168,19 @@ mod tests {
 
         drop(held);
         assert!(waiting.await.is_some());
+    }
+
+    #[test]
+    fn connections_are_bounded_in_all_and_per_source() {
+        let limits = ConnectionLimits::new(OpenConnections::default(), 3, 2);
+        let (one, other) = (IpAddr::from([127, 0, 0, 1]), IpAddr::from([127, 0, 0, 2]));
+
+        let held = [limits.enter(one).unwrap(), limits.enter(one).unwrap()];
+        assert_eq!(limits.enter(one).err(), Some(LetGo::SourceConnections));
+        let last = limits.enter(other).unwrap();
+        assert_eq!(limits.enter(other).err(), Some(LetGo::Connections));
+
+        drop((held, last));
+        assert!(limits.enter(one).is_ok());
     }
 }

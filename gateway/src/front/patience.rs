@@ -2,12 +2,13 @@
 
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::Context;
-use std::time::Duration;
 
 use tokio::time::{Instant, Sleep};
-use tracing::debug;
+
+use crate::config::Limits;
 
 /// Whether the head of a request is awaited on an HTTP/1.1 connection; it tells one head from the next.
 #[derive(Debug, Default)]
@@ -33,33 +34,6 @@ impl Heads {
     }
 }
 
-/// Why a client is let go.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum LetGo {
-    /// Its head takes too long.
-    LateHead,
-    /// Its head is too large.
-    LargeHead,
-    /// It takes nothing of what it is sent.
-    TakesNothing,
-    /// It gives up one request after another.
-    GivesUp,
-}
-
-impl LetGo {
-    /// Counts and logs it.
-    pub(crate) fn note(self) {
-        let why = match self {
-            Self::LateHead => "late-head",
-            Self::LargeHead => "large-head",
-            Self::TakesNothing => "takes-nothing",
-            Self::GivesUp => "gives-up",
-        };
-        metrics::counter!("latchkey_clients_let_go_total", "why" => why).increment(1);
-        debug!(why, "a client is let go");
-    }
-}
-
 /// A head that has begun to arrive.
 struct Begun {
     which: u64,
@@ -69,7 +43,7 @@ struct Begun {
 
 /// Watches one connection.
 pub(super) struct Patience {
-    limit: Duration,
+    limits: Arc<Limits>,
     /// HTTP/2 has one head after another on a connection that never rests: its library bounds those.
     begun: Option<Begun>,
     late: Option<Pin<Box<Sleep>>>,
@@ -77,10 +51,10 @@ pub(super) struct Patience {
 }
 
 impl Patience {
-    /// Waits for so long.
-    pub(super) fn new(limit: Duration) -> Self {
+    /// Waits for as long as these limits say.
+    pub(super) fn new(limits: Arc<Limits>) -> Self {
         Self {
-            limit,
+            limits,
             begun: None,
             late: None,
             untaken: None,
@@ -110,7 +84,7 @@ impl Patience {
     pub(super) fn room(&self, heads: &Heads) -> Option<usize> {
         heads.awaiting()?;
         let read = self.head(heads).map_or(0, |begun| begun.octets);
-        Some(LARGEST_HEAD.saturating_sub(read))
+        Some(self.limits.head_limit.saturating_sub(read))
     }
 
     /// Whether the head that is awaited has begun too long ago; wakes the reader when it will have.
@@ -118,7 +92,7 @@ impl Patience {
         let Some(begun) = self.head(heads).map(|begun| begun.at) else {
             return false;
         };
-        let end = begun + self.limit;
+        let end = begun + self.limits.head_timeout;
         let late = self.late.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(end)));
         late.as_mut().poll(context).is_ready()
     }
@@ -130,7 +104,7 @@ impl Patience {
 
     /// Whether the client has taken nothing for too long; wakes the writer when it will have.
     pub(super) fn takes_nothing(&mut self, context: &mut Context<'_>) -> bool {
-        let limit = self.limit;
+        let limit = self.limits.send_timeout;
         let untaken = self.untaken.get_or_insert_with(|| Box::pin(tokio::time::sleep(limit)));
         untaken.as_mut().poll(context).is_ready()
     }
@@ -141,15 +115,37 @@ impl Patience {
     }
 }
 
-/// How large the head of a request may be, in octets.
-const LARGEST_HEAD: usize = 64 * 1024;
-
 #[cfg(test)]
 mod tests {
     use std::future::poll_fn;
     use std::task::Poll;
+    use std::time::Duration;
 
     use super::*;
+    use crate::config::Http2Limits;
+
+    const LARGEST_HEAD: usize = 64 * 1024;
+
+    fn patience() -> Patience {
+        let time = Duration::from_secs(10);
+        Patience::new(Arc::new(Limits {
+            body_limit: None,
+            body_rate: None,
+            idle_timeout: time,
+            head_timeout: time,
+            send_timeout: time,
+            head_limit: LARGEST_HEAD,
+            connections: 1,
+            connections_per_source: 1,
+            requests: 1,
+            request_rate: None,
+            http2: Http2Limits {
+                streams: 1,
+                given_up: 1,
+                control_frames: 1,
+            },
+        }))
+    }
 
     /// Whether the head is late now.
     async fn is_late(patience: &mut Patience, heads: &Heads) -> bool {
@@ -158,7 +154,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_head_has_its_time_from_its_first_octet_however_it_trickles() {
-        let (mut patience, heads) = (Patience::new(Duration::from_secs(10)), Heads::default());
+        let (mut patience, heads) = (patience(), Heads::default());
         tokio::time::advance(Duration::from_secs(100)).await;
         assert!(!is_late(&mut patience, &heads).await, "an idle connection");
 
@@ -174,7 +170,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_head_that_has_arrived_is_never_late_nor_is_the_next_before_it_begins() {
-        let (mut patience, heads) = (Patience::new(Duration::from_secs(10)), Heads::default());
+        let (mut patience, heads) = (patience(), Heads::default());
         patience.read(LARGEST_HEAD, &heads);
         assert_eq!(patience.room(&heads), Some(0));
         heads.arrived();
@@ -192,7 +188,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn whoever_takes_something_has_all_the_time_again() {
-        let mut patience = Patience::new(Duration::from_secs(10));
+        let mut patience = patience();
         for takes in [true, false] {
             assert!(!poll_fn(|context| Poll::Ready(patience.takes_nothing(context))).await);
             tokio::time::advance(Duration::from_secs(9)).await;

@@ -23,9 +23,12 @@ use tokio::time::Sleep;
 use tokio_rustls::server::TlsStream;
 
 use super::connection::Connection;
+use super::frames::{CALM_DOWN, FrameWatch};
 use super::gathered::Gathered;
-use super::patience::{LetGo, Patience};
+use super::let_go::LetGo;
+use super::patience::Patience;
 use super::websocket::{CLOSE_POLICY_VIOLATION, FrameTracker};
+use crate::config::Limits;
 
 /// Ends a connection from outside its task: a flag, and the two wakers of whoever waits to read or to write.
 #[derive(Default)]
@@ -69,6 +72,8 @@ pub(crate) struct FrontStream {
     /// Runs out on a client that negotiates HTTP/2 and then says nothing; Pingora has no timeout for that.
     silence: Option<Pin<Box<Sleep>>>,
     patience: Patience,
+    /// Follows what comes over HTTP/2.
+    watch: Option<Box<FrameWatch>>,
     /// Whether the client was let go.
     gone: bool,
     /// How much was read after that, in octets.
@@ -78,13 +83,13 @@ pub(crate) struct FrontStream {
     tracking: bool,
 }
 
-/// How long a client may say nothing after it negotiated HTTP/2.
+/// How long a client may say nothing after it negotiated HTTP/2, and how long one that is let go is read from.
 const SILENCE: Duration = Duration::from_secs(10);
 
 /// What a client is told whose head takes too long, before its connection ends.
 const TOO_LATE: &[u8] = b"HTTP/1.1 408 Request Timeout\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
 
-/// How much more of a head that is too large is read, in octets, so that its client gets to its answer.
+/// How much more is read of a client that is let go, in octets, so that it gets to what it is told.
 const MOST_DISCARDED: usize = 2 * 1024 * 1024;
 
 /// And one whose head is too large.
@@ -97,7 +102,7 @@ impl FrontStream {
         tls: TlsStream<Gathered<Box<TcpStream>>>,
         connection: Arc<Connection>,
         head: ResponseHeader,
-        patience: Patience,
+        limits: &Arc<Limits>,
     ) -> Self {
         let session = tls.get_ref().1;
         let alpn = match session.alpn_protocol() {
@@ -127,8 +132,9 @@ impl FrontStream {
             tls,
             connection,
             silence: (alpn == Some(ALPN::H2)).then(|| Box::pin(tokio::time::sleep(SILENCE))),
+            watch: (alpn == Some(ALPN::H2)).then(|| Box::new(FrameWatch::new(limits.http2.control_frames))),
             alpn,
-            patience,
+            patience: Patience::new(limits.clone()),
             gone: false,
             discarded: 0,
             unflushed: false,
@@ -173,11 +179,29 @@ impl FrontStream {
         }
     }
 
-    /// Answers, and reads on for a while what nobody looks at: a connection that is closed with something unread is reset, and
-    /// the answer lost with it (RFC 9112, section 9.6).
+    /// Answers a head that is too large.
     fn refuse_large_head(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let end = self.let_go(LetGo::LargeHead, Some(TOO_LARGE), cx);
         let _ = Pin::new(&mut self.tls).poll_shutdown(cx);
+        self.linger(end, cx)
+    }
+
+    /// Tells a client that it sends too much that carries nothing. What was asked before is still answered.
+    fn refuse_flood(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let at_boundary = self.watch.as_ref().is_some_and(|watch| watch.at_boundary());
+        let end = self.let_go(LetGo::Floods, at_boundary.then_some(CALM_DOWN.as_slice()), cx);
+        self.linger(end, cx)
+    }
+
+    /// Reads on for a while what nobody looks at: a connection that is closed with something unread is reset, and what the
+    /// client was told is lost with it (RFC 9112, section 9.6).
+    fn linger(&mut self, end: io::Error, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let silence = self
+            .silence
+            .get_or_insert_with(|| Box::pin(tokio::time::sleep(SILENCE)));
+        if silence.as_mut().poll(cx).is_ready() {
+            return Poll::Ready(Err(end));
+        }
         let mut unread = [0; 4096];
         while self.discarded < MOST_DISCARDED {
             let mut unread = ReadBuf::new(&mut unread);
@@ -232,6 +256,9 @@ impl FrontStream {
 impl AsyncRead for FrontStream {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         self.refuse_if_cut(cx)?;
+        if self.gone && self.watch.is_some() {
+            return self.refuse_flood(cx);
+        }
         let before = buffer.filled().len();
         let read = self.read_bounded(cx, buffer);
         if read.is_pending() {
@@ -255,7 +282,12 @@ impl AsyncRead for FrontStream {
             let Self {
                 patience, connection, ..
             } = &mut *self;
-            patience.read(buffer.filled().len() - before, &connection.heads);
+            let read = buffer.filled().get(before..).unwrap_or_default();
+            patience.read(read.len(), &connection.heads);
+            if self.watch.as_mut().is_some_and(|watch| watch.read(read)) {
+                buffer.set_filled(before);
+                return self.refuse_flood(cx);
+            }
         }
         read
     }
@@ -269,6 +301,9 @@ impl AsyncWrite for FrontStream {
         match &written {
             Poll::Ready(Ok(length)) => {
                 self.patience.taken();
+                if let Some(watch) = &mut self.watch {
+                    watch.wrote(bytes.get(..*length).unwrap_or_default());
+                }
                 self.note_written(bytes.get(..*length).unwrap_or_default());
             }
             Poll::Ready(Err(_)) => {}

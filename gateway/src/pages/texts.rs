@@ -185,11 +185,11 @@ texts! {
     /// Why the address of a request is not taken.
     targets: TargetTexts {
         not_origin_form, too_long, fragment, forbidden_byte, malformed_percent, forbidden_encoding, needless_encoding,
-        not_utf8, parameter, empty_segment, dot_segment,
+        not_utf8, parameter, empty_segment, dot_segment, moved,
     }
     /// What did not work here or at the application.
     faults: FaultTexts {
-        internal_title, internal, failed, bad_gateway_title, full_title, timeout_title, try_again, bad_request_title, bad_body,
+        internal_title, internal, failed, bad_gateway_title, full_title, busy_title, timeout_title, try_again, bad_request_title, bad_body,
         bad_request, slow_request_title, slow_request, too_many_title, too_many, refused_title, refused,
     }
     /// The page for what came too late.

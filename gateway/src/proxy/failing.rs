@@ -4,6 +4,7 @@ use std::time::Instant;
 
 use pingora::{Error, ErrorSource, ErrorType};
 
+use super::bounds::{TOO_LARGE, TOO_SLOW};
 use crate::request::{Fault, Permit};
 use crate::upstream::{FULL, Place};
 
@@ -67,7 +68,8 @@ pub(super) enum FailedAnswer {
 /// What a client gets after this.
 pub(super) fn answer_to(error: &Error) -> FailedAnswer {
     match (error.etype(), error.esource()) {
-        (ErrorType::HTTPStatus(413), _) => FailedAnswer::TooLarge,
+        (large, _) if *large == TOO_LARGE => FailedAnswer::TooLarge,
+        (slow, _) if *slow == TOO_SLOW => FailedAnswer::Fault(Fault::SlowRequest),
         (full, _) if *full == FULL => FailedAnswer::Fault(Fault::Full),
         (ErrorType::ConnectTimedout | ErrorType::ReadTimedout | ErrorType::WriteTimedout, ErrorSource::Upstream) => {
             FailedAnswer::Fault(Fault::Timeout)

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
-use http::{HeaderMap, HeaderName, Method, header};
+use http::{HeaderMap, HeaderName, Method, StatusCode, header};
 use pingora::http::RequestHeader;
 use policies::Action;
 
@@ -12,7 +12,7 @@ use super::assertion::Presented;
 use super::denial::{Ambiguity, Denial};
 use super::source::source;
 use super::target;
-use crate::config::{Host, PathOptions, Spelling};
+use crate::config::{Host, Moved, PathOptions, Spelling, Treatment, Way};
 use crate::front::Connection;
 use crate::pages::Place;
 use crate::sessions::Grip;
@@ -36,8 +36,10 @@ pub(crate) struct Arrived {
     pub(crate) site: Site,
     /// The method.
     pub(crate) method: Method,
-    /// The target in origin-form, where it came in absolute-form: what is forwarded then.
-    pub(crate) origin_form: Option<Vec<u8>>,
+    /// Where it goes if it may pass.
+    pub(crate) onward: Onward,
+    /// How it is treated then; there exactly if it is for an application.
+    pub(crate) treatment: Option<Arc<Treatment>>,
     /// The path as received and as forwarded, without the query.
     pub(crate) path: String,
     /// The path that rules are matched against: folded where the application ignores case.
@@ -63,6 +65,16 @@ impl Arrived {
     pub(crate) fn is_reserved(&self) -> bool {
         self.path.starts_with(RESERVED)
     }
+}
+
+/// Where a request goes that may pass.
+pub(crate) enum Onward {
+    /// To the application as it came.
+    AsItCame,
+    /// To the application, for this target: what came in absolute-form, or has another path there.
+    To(Vec<u8>),
+    /// Nowhere: the client is told another place.
+    Elsewhere(StatusCode, String),
 }
 
 /// Who answers a request.
@@ -196,6 +208,12 @@ impl Arrival<'_> {
             Site::Application(served) if !path.starts_with(RESERVED) => served.application.allowed_origins.as_slice(),
             Site::Application(_) | Site::Auth | Site::Admin | Site::Device => &[],
         };
+        let treatment = match &site {
+            Site::Application(served) => Some(served.application.treatment(&matched_path).clone()),
+            Site::Auth | Site::Admin | Site::Device => None,
+        };
+        let way = treatment.as_ref().map_or(&Way::Straight, |treatment| &treatment.way);
+        let onward = onward(way, path, target, head.raw_path(), options)?;
         check_origin(&head.headers, allowed, &authority, action)?;
         Ok(Arrived {
             id: id.to_owned(),
@@ -206,7 +224,8 @@ impl Arrival<'_> {
             authority,
             site,
             method: head.method.clone(),
-            origin_form: (target != head.raw_path()).then(|| target.to_vec()),
+            onward,
+            treatment,
             path: path.to_owned(),
             matched_path,
             websocket,
@@ -266,6 +285,23 @@ fn host_of(head: &RequestHeader) -> Option<(String, String)> {
     let named = !name.is_empty() && name.bytes().all(clean) && !name.starts_with('.') && !name.ends_with('.');
     let ported = port.is_none_or(|port| !port.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit()));
     (named && ported).then(|| (name.to_ascii_lowercase(), authority.to_owned()))
+}
+
+/// Where a request for this path goes if it may pass.
+fn onward(way: &Way, path: &str, target: &[u8], came: &[u8], options: PathOptions) -> Result<Onward, Denial> {
+    let moved = |to: &Moved| {
+        let target = String::from_utf8_lossy(target);
+        let place = to.place(path, &target, options.case_insensitive);
+        place.ok_or(Denial::Ambiguous(Ambiguity::Target(target::BadTarget::Moved)))
+    };
+    Ok(match way {
+        // What is ours stays here, whichever paths are moved.
+        _ if path.starts_with(RESERVED) => Onward::AsItCame,
+        Way::Straight if target == came => Onward::AsItCame,
+        Way::Straight => Onward::To(target.to_vec()),
+        Way::Rewritten(to) => Onward::To(moved(to)?.into_bytes()),
+        Way::Redirected { to, status } => Onward::Elsewhere(*status, moved(to)?),
+    })
 }
 
 fn path_options(answering: Host<'_>) -> PathOptions {

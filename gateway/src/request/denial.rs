@@ -53,6 +53,8 @@ pub(crate) enum Denial {
     UserInactive,
     /// The policies say no.
     Policy(Denied),
+    /// Its source asks more often than it may.
+    TooManyRequests,
     /// The admin API's token is missing, unknown, over, or not for this network.
     TokenRefused,
 }
@@ -105,6 +107,7 @@ impl Denial {
                 Cause::NoPermit => "not-permitted",
                 Cause::PolicyFailed => "policy-failed",
             },
+            Self::TooManyRequests => "too-many-requests",
             Self::TokenRefused => "token-refused",
         }
     }
@@ -118,6 +121,7 @@ impl Denial {
             Self::Misdirected => 421,
             Self::MethodRefused => 405,
             Self::BodyTooLarge => 413,
+            Self::TooManyRequests => 429,
             Self::NotSignedIn
             | Self::SessionEnded(_)
             | Self::SessionOver
@@ -162,6 +166,7 @@ impl Denial {
             Self::EnrollmentEnded => said.enrollment_ended_title,
             Self::UserInactive => said.user_inactive_title,
             Self::Policy(_) => said.policy_title,
+            Self::TooManyRequests => texts.faults.too_many_title,
             Self::TokenRefused => said.token_refused_title,
         }
     }
@@ -190,6 +195,7 @@ impl Denial {
             Self::DeviceDeleted => said.device_deleted,
             Self::EnrollmentEnded => said.enrollment_ended,
             Self::UserInactive => said.user_inactive,
+            Self::TooManyRequests => texts.faults.too_many,
             Self::TokenRefused => said.token_refused,
         };
         detail.into()
@@ -229,6 +235,7 @@ const fn detail_of_target(texts: &Texts, bad: BadTarget) -> &'static str {
         BadTarget::Parameter => said.parameter,
         BadTarget::EmptySegment => said.empty_segment,
         BadTarget::DotSegment => said.dot_segment,
+        BadTarget::Moved => said.moved,
     }
 }
 

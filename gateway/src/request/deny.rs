@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use askama::Template;
 use bytes::Bytes;
 use device_checks::wire::NONCE_FIELD;
-use http::{HeaderName, HeaderValue, Method, header};
+use http::{HeaderName, HeaderValue, Method, StatusCode, header};
 use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::proxy::Session;
 use policies::PolicyId;
@@ -53,6 +53,8 @@ pub(crate) enum Fault {
     BadGateway,
     /// The application's servers have as many requests as they may have.
     Full,
+    /// As many requests are under way as may be.
+    Busy,
     /// The application takes too long.
     Timeout,
     /// The client's body is not what its head announced.
@@ -84,13 +86,16 @@ struct ProblemReason<'a> {
 /// Answers a denial: a page for a person, else `application/problem+json`.
 pub(crate) async fn deny(session: &mut Session, denial: &Denial, asked: &Asked<'_>) -> pingora::Result<()> {
     if let Some(sign_in) = asked.sign_in.filter(|sign_in| asked.browser && sign_in.at_once) {
-        return redirect(session, &sign_in.url, asked).await;
+        return redirect(session, StatusCode::FOUND, &sign_in.url, asked).await;
     }
     let answer = match asked.browser {
         true => denial_page(denial, asked, asked.shell(session.req_header())),
         false => denial_problem(denial, asked),
     };
     let mut head = head(denial.status(), &answer, asked)?;
+    if *denial == Denial::TooManyRequests {
+        head.insert_header(header::RETRY_AFTER, 1)?;
+    }
     if *denial == Denial::MethodRefused {
         head.insert_header(header::ALLOW, "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS")?;
     }
@@ -123,7 +128,7 @@ pub(crate) async fn fail(session: &mut Session, fault: Fault, asked: &Asked<'_>)
         }
     };
     let mut head = head(fault.status(), &answer, asked)?;
-    if fault == Fault::Full {
+    if matches!(fault, Fault::Full | Fault::Busy) {
         head.insert_header(header::RETRY_AFTER, 1)?;
     }
     write(session, head, answer.body).await
@@ -146,7 +151,7 @@ impl Fault {
         match self {
             Self::Internal => 500,
             Self::BadGateway => 502,
-            Self::Full => 503,
+            Self::Full | Self::Busy => 503,
             Self::Timeout => 504,
             Self::BadRequest => 400,
             Self::SlowRequest => 408,
@@ -158,6 +163,7 @@ impl Fault {
             Self::Internal => "internal-error",
             Self::BadGateway => "bad-gateway",
             Self::Full => "application-busy",
+            Self::Busy => "gateway-busy",
             Self::Timeout => "gateway-timeout",
             Self::BadRequest => "bad-request",
             Self::SlowRequest => "request-timeout",
@@ -171,6 +177,7 @@ impl Fault {
             Self::Internal => (said.internal_title, said.internal),
             Self::BadGateway => (said.bad_gateway_title, said.try_again),
             Self::Full => (said.full_title, said.try_again),
+            Self::Busy => (said.busy_title, said.try_again),
             Self::Timeout => (said.timeout_title, said.try_again),
             Self::BadRequest => (said.bad_request_title, said.bad_body),
             Self::SlowRequest => (said.slow_request_title, said.slow_request),
@@ -326,7 +333,13 @@ fn head(status: u16, answer: &Answer, asked: &Asked<'_>) -> pingora::Result<Resp
     Ok(head)
 }
 
-async fn redirect(session: &mut Session, to: &str, asked: &Asked<'_>) -> pingora::Result<()> {
+/// Tells the client another place.
+pub(crate) async fn redirect(
+    session: &mut Session,
+    status: StatusCode,
+    to: &str,
+    asked: &Asked<'_>,
+) -> pingora::Result<()> {
     let answer = Answer {
         body: Bytes::new(),
         fields: vec![
@@ -334,7 +347,7 @@ async fn redirect(session: &mut Session, to: &str, asked: &Asked<'_>) -> pingora
             (header::REFERRER_POLICY, "no-referrer".into()),
         ],
     };
-    let mut head = head(302, &answer, asked)?;
+    let mut head = head(status.as_u16(), &answer, asked)?;
     if let Ok(location) = HeaderValue::from_str(to) {
         head.insert_header(header::LOCATION, location)?;
     }

@@ -27,6 +27,8 @@ pub(crate) enum BadTarget {
     EmptySegment,
     /// The path has a segment that is, or ends in, a dot or an encoded space.
     DotSegment,
+    /// The path is one that goes on under another, and does not begin as the rule for that is written.
+    Moved,
 }
 
 /// The longest request target that is taken, in bytes.

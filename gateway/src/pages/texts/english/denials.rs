@@ -90,6 +90,7 @@ pub(super) const TARGETS: TargetTexts = TargetTexts {
     parameter: "Refused: the path has a semicolon.",
     empty_segment: "Refused: the path has an empty segment.",
     dot_segment: "Refused: the path has a segment that is, or ends in, a dot or an encoded space.",
+    moved: "Refused: the path goes on under another name here, and its beginning is not written plainly.",
 };
 
 pub(super) const FAULTS: FaultTexts = FaultTexts {
@@ -98,6 +99,7 @@ pub(super) const FAULTS: FaultTexts = FaultTexts {
     failed: "Nothing was changed, as far as we can tell. Try again in a moment.",
     bad_gateway_title: "The application does not answer",
     full_title: "The application is busy",
+    busy_title: "Too much is going on here",
     timeout_title: "The application takes too long",
     try_again: "Try again in a moment.",
     bad_request_title: "This request is broken",

@@ -90,6 +90,7 @@ pub(super) const TARGETS: TargetTexts = TargetTexts {
     parameter: "Abgelehnt: Der Pfad enthält ein Semikolon.",
     empty_segment: "Abgelehnt: Der Pfad enthält einen leeren Abschnitt.",
     dot_segment: "Abgelehnt: Der Pfad enthält einen Abschnitt, der ein Punkt oder ein kodiertes Leerzeichen ist oder damit endet.",
+    moved: "Abgelehnt: Der Pfad geht hier unter einem anderen Namen weiter, und sein Anfang ist nicht klar geschrieben.",
 };
 
 pub(super) const FAULTS: FaultTexts = FaultTexts {
@@ -98,6 +99,7 @@ pub(super) const FAULTS: FaultTexts = FaultTexts {
     failed: "Soweit erkennbar, wurde nichts geändert. Versuchen Sie es gleich noch einmal.",
     bad_gateway_title: "Die Anwendung antwortet nicht",
     full_title: "Die Anwendung ist ausgelastet",
+    busy_title: "Hier ist gerade zu viel los",
     timeout_title: "Die Anwendung braucht zu lange",
     try_again: "Versuchen Sie es gleich noch einmal.",
     bad_request_title: "Diese Anfrage ist fehlerhaft",
