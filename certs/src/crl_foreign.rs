@@ -19,6 +19,8 @@ use crate::x509::{self, BadCertificate, NotAuthority};
 /// The serial numbers on a CRL whose issuer, signature and time were checked.
 pub struct ForeignCrl {
     issuer: Fingerprint,
+    /// The issuer's name, in DER.
+    name: Vec<u8>,
     serials: HashSet<Serial>,
     next_update: Timestamp,
 }
@@ -114,6 +116,7 @@ impl ForeignCrl {
         crl.extensions().iter().try_for_each(check_extension)?;
         Ok(Self {
             issuer: Fingerprint::of(issuer_der),
+            name: issuer.subject().as_raw().to_vec(),
             serials: crl.iter_revoked_certificates().map(serial).collect::<Result<_, _>>()?,
             next_update,
         })
@@ -127,6 +130,14 @@ impl ForeignCrl {
     /// Whether it lists the certificate with this serial number.
     pub fn contains(&self, serial: &Serial) -> bool {
         self.serials.contains(serial)
+    }
+
+    /// Whether it lists a certificate of its own issuer: another CA's may have the same number. What cannot be read is listed.
+    pub fn lists(&self, certificate: &[u8]) -> bool {
+        let Ok(certificate) = x509::read(certificate) else {
+            return true;
+        };
+        certificate.issuer().as_raw() == self.name && self.contains(&Serial(certificate.raw_serial().to_vec()))
     }
 
     /// Until when it may be relied on.
@@ -260,6 +271,7 @@ mod tests {
             let crl = ForeignCrl::verify(crl, authority.certificate_der(), NOW).unwrap();
             assert!(crl.contains(&revoked));
             assert!(!crl.contains(&device_certificate(&authority, 3).serial));
+            assert!(!crl.lists(authority.certificate_der()) && crl.lists(b"no certificate"));
             assert_eq!(crl.issuer(), authority.fingerprint());
             assert_eq!(crl.next_update(), NOW.plus(DAY));
         }

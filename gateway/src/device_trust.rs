@@ -18,6 +18,8 @@ use directory::{
     NewManagementCertificate, Serial, Snapshot, Timestamp,
 };
 
+use crate::config::OnStale;
+
 /// Whom the gateway believes, as of one load of the configuration.
 pub(crate) struct DeviceTrust {
     /// The MDMs whose reports count.
@@ -37,6 +39,8 @@ pub(crate) struct Manager {
     pub(crate) anchor: Anchor,
     /// What it revoked; nothing where it publishes no list.
     pub(crate) revoked: Option<ForeignCrl>,
+    /// What holds once that list is out of date.
+    pub(crate) on_stale: OnStale,
 }
 
 /// What a configured root says of a machine.
@@ -178,6 +182,7 @@ impl DeviceTrust {
         match &manager.revoked {
             None => Some(until),
             Some(list) if list.contains(serial) => None,
+            Some(_) if manager.on_stale == OnStale::Accept => Some(until),
             Some(list) => Some(until.min(list.next_update())),
         }
     }

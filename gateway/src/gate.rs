@@ -12,7 +12,7 @@ use pingora::proxy::HttpProxy;
 use pingora::server::ShutdownWatch;
 
 use crate::config::Limits;
-use crate::front::{Connection, http2_options};
+use crate::front::{Connection, FrontStream, http2_options};
 use crate::live::Scope;
 use crate::proxy::Gateway;
 
@@ -35,6 +35,23 @@ impl Gate {
         }
     }
 
+    /// Waits for the next request of a connection, unless Pingora has some of it already.
+    async fn rest(
+        &self,
+        reusable: ReusedHttpStream,
+        connection: Option<Arc<Connection>>,
+        shutdown: &ShutdownWatch,
+    ) -> Option<ReusedHttpStream> {
+        let Some(connection) = connection.filter(|connection| connection.octets.are_all_served()) else {
+            return Some(reusable);
+        };
+        connection.heads.awaited();
+        let (stream, settings) = reusable.consume();
+        let stream = stream.into_any().downcast::<FrontStream>().ok()?;
+        let stream = stream.rest(self.limits.idle_timeout, shutdown, Duration::ZERO).await?;
+        Some(ReusedHttpStream::new(stream, settings))
+    }
+
     /// The scope of the request that this task serves.
     pub(crate) fn scope() -> Arc<Scope> {
         SCOPE.try_with(Arc::clone).unwrap_or_default()
@@ -54,7 +71,7 @@ impl HttpServerApp for Gate {
             connection.heads.awaited();
         }
         let mut served = Box::pin(SCOPE.scope(scope.clone(), self.inner.process_new_http(session, shutdown)));
-        tokio::select! {
+        let reusable = tokio::select! {
             biased;
             () = scope.cancelled.cancelled() => {
                 if let Some(connection) = scope.websocket.get() {
@@ -65,12 +82,15 @@ impl HttpServerApp for Gate {
                 None
             }
             reusable = &mut served => {
-                if let Some(connection) = connection.filter(|_| !scope.given_up.load(Ordering::Relaxed)) {
+                if let Some(connection) = connection.as_ref().filter(|_| !scope.given_up.load(Ordering::Relaxed)) {
                     connection.given_up.none();
                 }
                 reusable
             }
-        }
+        };
+        // All that the request took is given back before the next one is waited for.
+        drop(served);
+        self.rest(reusable?, connection, shutdown).await
     }
 
     fn server_options(&self) -> Option<&HttpServerOptions> {

@@ -10,10 +10,10 @@ use device_checks::{Anchor, BadAnchor};
 use directory::Timestamp;
 use policies::{CacheLimits, Decider, LoadErrors, PolicyFile, PolicySet};
 
-use crate::config::{self, ClientAuthority, Config, ConfigErrors, KeyPairFiles};
+use crate::config::{self, ClientAuthority, Config, ConfigErrors, KeyPairFiles, OnStale};
 use crate::device_trust::{DeviceTrust, Manager};
 use crate::factors::webauthn::{Attestation, BadKeyRoots};
-use crate::front::{Trust, TrustError};
+use crate::front::{ClientAuthority as FrontAuthority, Trust, TrustError};
 use crate::private_file::{self, PrivateFileError};
 use crate::setup::{Setup, SetupError};
 
@@ -146,8 +146,40 @@ pub(crate) fn load(config: &Path, now: Timestamp) -> Result<Loaded, LoadFailure>
         &config,
         now,
     )?;
-    let mut anchors = vec![authority.certificate_der().to_vec()];
-    for trusted in &config.tls.client_authorities {
+    let retired = load_retired(&config, now)?;
+    let authorities = load_client_authorities(&config, now)?;
+    check_server_certificates(&config)?;
+    let trust = Trust::load(&config, &authorities, now)?;
+    Ok(Loaded {
+        setup: {
+            let devices = load_device_trust(&config, now)?;
+            let key_attestation = load_key_attestation(&config)?;
+            Setup::new(config, devices, key_attestation, retired)?
+        },
+        trust,
+        authority,
+    })
+}
+
+/// The CAs that signed device certificates before the present one.
+fn load_retired(config: &Config, now: Timestamp) -> Result<Vec<Arc<Authority>>, LoadFailure> {
+    let retired = config.tls.retired_authorities.iter().map(|files| {
+        let key = "tls.retired_device_certificate_authorities";
+        load_authority(key, files, config, now).map(Arc::new)
+    });
+    retired.collect()
+}
+
+/// Whose client certificates may connect: our own CAs' first.
+fn load_client_authorities(config: &Config, now: Timestamp) -> Result<Vec<Arc<FrontAuthority>>, LoadFailure> {
+    let own = std::iter::once(&config.tls.device_authority).chain(&config.tls.retired_authorities);
+    let own = own.map(|files| ClientAuthority {
+        certificate: files.certificate.clone(),
+        crl: None,
+        on_stale: OnStale::Refuse,
+    });
+    let mut authorities = Vec::new();
+    for trusted in own.chain(config.tls.client_authorities.iter().cloned()) {
         let file = &trusted.certificate;
         let found = certs::read_anchors(&read(file)?, Purpose::Device).map_err(|source| LoadFailure::Anchors {
             file: file.clone(),
@@ -155,22 +187,16 @@ pub(crate) fn load(config: &Path, now: Timestamp) -> Result<Loaded, LoadFailure>
         })?;
         for anchor in found {
             check_time(file, anchor.not_before, anchor.not_after, now)?;
-            check_demo(file, anchor.demo, &config)?;
-            load_crl(trusted, &anchor.der, now, ForeignCrl::verify)?;
-            anchors.push(anchor.der.to_vec());
+            check_demo(file, anchor.demo, config)?;
+            let revoked = load_crl(&trusted, &anchor.der, now)?;
+            authorities.push(Arc::new(FrontAuthority {
+                anchor,
+                revoked,
+                on_stale: trusted.on_stale,
+            }));
         }
     }
-    check_server_certificates(&config)?;
-    let trust = Trust::load(&config, &anchors)?;
-    Ok(Loaded {
-        setup: {
-            let devices = load_device_trust(&config, now)?;
-            let key_attestation = load_key_attestation(&config)?;
-            Setup::new(config, devices, key_attestation)?
-        },
-        trust,
-        authority,
-    })
+    Ok(authorities)
 }
 
 /// Reads and validates the policies of a folder.
@@ -223,14 +249,8 @@ fn load_device_trust(config: &Config, now: Timestamp) -> Result<DeviceTrust, Loa
     for authority in &config.management.authorities {
         for der in read_certificates(&authority.certificate)? {
             check_demo(&authority.certificate, certs::is_demo(&der), config)?;
-            let revoked = load_crl(authority, &der, now, ForeignCrl::verify_late)?;
-            if let (Some(list), Some(file)) = (&revoked, &authority.crl)
-                && list.next_update() <= now
-            {
-                // What hangs on it counts for nothing; the rest of the configuration must not wait for it.
-                tracing::warn!(crl = %file.display(), "the revocation list is out of date: no certificate of its CA manages a device");
-            }
-            managers.push(manager(&authority.certificate, &der, revoked)?);
+            let revoked = load_crl(authority, &der, now)?;
+            managers.push(manager(&authority.certificate, &der, revoked, authority.on_stale)?);
         }
     }
     let own = config.management.own_authority.as_ref();
@@ -238,7 +258,12 @@ fn load_device_trust(config: &Config, now: Timestamp) -> Result<DeviceTrust, Loa
         .map(|files| load_authority("management.certificate_authority", files, config, now))
         .transpose()?;
     if let (Some(own), Some(files)) = (&own, &config.management.own_authority) {
-        managers.push(manager(&files.certificate, own.certificate_der(), None)?);
+        managers.push(manager(
+            &files.certificate,
+            own.certificate_der(),
+            None,
+            OnStale::Refuse,
+        )?);
     }
     let sources = config.mdm_sources.as_slice().into();
     Ok(DeviceTrust::new(sources, roots, managers, own, config.demo))
@@ -260,28 +285,32 @@ fn load_key_attestation(config: &Config) -> Result<Option<Attestation>, LoadFail
     attestation.map(Some).map_err(LoadFailure::KeyRoots)
 }
 
-fn manager(file: &Path, der: &[u8], revoked: Option<ForeignCrl>) -> Result<Manager, LoadFailure> {
+fn manager(file: &Path, der: &[u8], revoked: Option<ForeignCrl>, on_stale: OnStale) -> Result<Manager, LoadFailure> {
     let anchor = Anchor::parse(der).map_err(|source| LoadFailure::Manager {
         file: file.to_owned(),
         source,
     })?;
-    Ok(Manager { anchor, revoked })
+    Ok(Manager {
+        anchor,
+        revoked,
+        on_stale,
+    })
 }
 
-/// The revocation list of somebody else's CA, verified once, here.
-fn load_crl(
-    authority: &ClientAuthority,
-    issuer: &[u8],
-    now: Timestamp,
-    verify: impl Fn(&[u8], &[u8], Timestamp) -> Result<ForeignCrl, BadCrl>,
-) -> Result<Option<ForeignCrl>, LoadFailure> {
+/// The revocation list of somebody else's CA, verified once, here. One that is out of date is taken, and then asked as the
+/// configuration says: the rest of it must not wait for a newer one.
+fn load_crl(authority: &ClientAuthority, issuer: &[u8], now: Timestamp) -> Result<Option<ForeignCrl>, LoadFailure> {
     let Some(crl) = &authority.crl else { return Ok(None) };
     let bytes = std::fs::read(crl).map_err(|source| unreadable(crl, source))?;
-    let verified = verify(&bytes, issuer, now).map_err(|source| LoadFailure::Crl {
+    let list = ForeignCrl::verify_late(&bytes, issuer, now).map_err(|source| LoadFailure::Crl {
         file: crl.clone(),
         source,
     })?;
-    Ok(Some(verified))
+    if list.next_update() <= now {
+        let counts = authority.on_stale == OnStale::Accept;
+        tracing::warn!(crl = %crl.display(), still_accepted = counts, "a revocation list is out of date: certificates of its CA count only where on_stale says so");
+    }
+    Ok(Some(list))
 }
 
 fn read_certificates(file: &Path) -> Result<Vec<Vec<u8>>, LoadFailure> {
@@ -312,7 +341,7 @@ fn load_authority(
 fn check_server_certificates(config: &Config) -> Result<(), LoadFailure> {
     use rustls::pki_types::CertificateDer;
     use rustls::pki_types::pem::PemObject;
-    for files in &config.tls.server_certificates {
+    for files in config.tls.server_certificates.iter().map(|server| &server.pair) {
         private_file::read(&files.key)?;
         let text = read(&files.certificate)?;
         let demo = CertificateDer::pem_slice_iter(text.as_bytes())

@@ -403,6 +403,9 @@ fn arrive(session: &Session, connection: &Arc<Connection>, view: &View) -> Resul
     };
     let first_line = raw.as_ref().and_then(|raw| first_line(raw));
     let head = session.req_header();
+    if let Some(raw) = &raw {
+        connection.octets.asked(length(raw.len(), &head.headers));
+    }
     Arrival {
         head,
         first_line,
@@ -410,6 +413,17 @@ fn arrive(session: &Session, connection: &Arc<Connection>, view: &View) -> Resul
         random: rand::random(),
     }
     .read(&view.setup)
+}
+
+/// How long a request is, where its head says so.
+fn length(head: usize, headers: &http::HeaderMap) -> Option<u64> {
+    if headers.contains_key(header::TRANSFER_ENCODING) {
+        return None;
+    }
+    let body = headers
+        .get(header::CONTENT_LENGTH)
+        .map(|value| value.to_str().ok()?.parse::<u64>().ok());
+    Some(head as u64 + body.unwrap_or(Some(0))?)
 }
 
 /// The request line; empty lines may go before it (RFC 9112, section 2.2).

@@ -114,10 +114,11 @@ impl Reloader {
     fn files(&self) -> BTreeMap<PathBuf, Print> {
         let setup = self.world.setup.load();
         let tls = &setup.config.tls;
-        let pairs = tls
-            .server_certificates
-            .iter()
-            .flat_map(|pair| [&pair.certificate, &pair.key]);
+        let servers = tls.server_certificates.iter();
+        let retired = tls.retired_authorities.iter();
+        let pairs = servers.clone().map(|server| &server.pair).chain(retired);
+        let pairs = pairs.flat_map(|pair| [&pair.certificate, &pair.key]);
+        let staples = servers.filter_map(|server| server.ocsp.as_ref());
         let authorities = tls
             .client_authorities
             .iter()
@@ -133,6 +134,7 @@ impl Reloader {
                 tls.ca.iter().chain(identity)
             });
         let files = pairs
+            .chain(staples)
             .chain(authorities.flatten())
             .chain(upstreams)
             .chain(device_files(&setup.config))

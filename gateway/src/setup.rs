@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
+use certs::Authority;
 use pingora::protocols::tls::CaType;
 use pingora::utils::tls::{CertKey, WrappedX509};
 use policies::AppFacts;
@@ -37,6 +38,8 @@ pub(crate) struct Setup {
     pub(crate) webauthn: Arc<Webauthn>,
     /// Whose the pages are.
     pub(crate) brand: Brand,
+    /// The CAs that signed device certificates before the present one.
+    pub(crate) retired: Vec<Arc<Authority>>,
     /// By what mail leaves, if any does.
     pub(crate) mail: Option<Arc<Post>>,
     /// The zones of an address that lies in none.
@@ -110,6 +113,7 @@ impl Setup {
         config: Config,
         trust: DeviceTrust,
         key_attestation: Option<Attestation>,
+        retired: Vec<Arc<Authority>>,
     ) -> Result<Self, SetupError> {
         let mut served = HashMap::new();
         for application in config.applications() {
@@ -128,6 +132,7 @@ impl Setup {
             device_origin: config.hosts.device.as_ref().map(|host| origin(&config, host.as_str())),
             trust: Arc::new(trust),
             brand,
+            retired,
             mail: open_mail(&config)?,
             no_zones: Arc::new([]),
             served,

@@ -1,22 +1,23 @@
 //! Which device certificates no longer count, for others to know? The revocation list, made anew when something changed.
 
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Response};
 use certs::{Authority, CrlError};
-use directory::{Revision, Snapshot, Timestamp};
+use directory::{Fingerprint, Revision, Snapshot, Timestamp};
 use http::{StatusCode, header};
 
 use crate::logs::Chain;
 use crate::setup::Setup;
 use crate::world::World;
 
-/// Keeps the last revocation list while nothing changed.
+/// Keeps the last revocation list of each CA of ours while nothing changed.
 #[derive(Default)]
 pub(crate) struct CrlCache {
-    last: Mutex<Option<Made>>,
+    last: Mutex<HashMap<Fingerprint, Made>>,
 }
 
 #[derive(Clone)]
@@ -44,12 +45,14 @@ fn file_name(authority: &Authority) -> String {
 
 /// Answers with the list, in DER (RFC 5280, section 5).
 pub(super) async fn crl(State(world): State<Arc<World>>, Path(file): Path<String>) -> Response {
-    if file != file_name(&world.authority) {
+    let setup = world.setup.load();
+    let mut own = std::iter::once(&world.authority).chain(&setup.retired);
+    let Some(authority) = own.find(|authority| file == file_name(authority)) else {
         return StatusCode::NOT_FOUND.into_response();
-    }
+    };
     match world
         .crl
-        .current(&world.authority, &world.directory.snapshot(), world.clock.now())
+        .current(authority, &world.directory.snapshot(), world.clock.now())
     {
         Ok(der) => ([(header::CONTENT_TYPE, "application/pkix-crl")], der.to_vec()).into_response(),
         Err(error) => {
@@ -62,7 +65,8 @@ pub(super) async fn crl(State(world): State<Arc<World>>, Path(file): Path<String
 impl CrlCache {
     fn current(&self, authority: &Authority, directory: &Snapshot, now: Timestamp) -> Result<Arc<[u8]>, CrlError> {
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(made) = last.as_ref()
+        let issuer = authority.fingerprint();
+        if let Some(made) = last.get(&issuer)
             && made.revision == directory.revision()
             && now < made.renewed
         {
@@ -70,14 +74,14 @@ impl CrlCache {
         }
         // The CRL number grows with every list (RFC 5280, section 5.2.3): milliseconds do, across restarts too.
         let number = u64::try_from(now.millis()).unwrap_or_default();
-        let issuer = authority.fingerprint();
         let revoked = directory.revoked_certificates(&issuer).map(AsRef::as_ref);
         let der: Arc<[u8]> = authority.crl(revoked, number, now, now.plus(GOOD_FOR))?.into();
-        *last = Some(Made {
+        let made = Made {
             revision: directory.revision(),
             renewed: now.plus(RENEWED),
             der: der.clone(),
-        });
+        };
+        last.insert(issuer, made);
         Ok(der)
     }
 }

@@ -16,14 +16,16 @@ use super::limits::Limits;
 use super::mail::check_mail;
 use super::problems::{ConfigErrors, Problem};
 use super::raw::{
-    RawClientAuthority, RawConfig, RawEnrollment, RawKeyPair, RawLimits, RawLog, RawProxies, RawSignIn, RawTls, RawZone,
+    RawClientAuthority, RawConfig, RawEnrollment, RawKeyPair, RawLimits, RawLog, RawProxies, RawServerCertificate,
+    RawSignIn, RawTls, RawZone,
 };
 use super::routes::Routes;
 use super::source::Source;
 use super::values::{Expected, address, duration, label, level, loopback_address, name, network, number, one_of};
 use super::webauthn::check_webauthn;
 use super::{
-    ClientAuthority, Config, Enrollment, KeyPairFiles, Log, LogFormat, OwnHosts, Proxies, SignIn, Tls, TlsVersion, Zone,
+    ClientAuthority, Config, Enrollment, KeyPairFiles, Log, LogFormat, OnStale, OwnHosts, Proxies, ServerCertificate,
+    SignIn, Tls, TlsVersion, Zone,
 };
 
 impl RawConfig {
@@ -327,13 +329,22 @@ fn check_tls(raw: &RawTls, checker: &mut Checker<'_>) -> Option<Tls> {
         .server_certificates
         .iter()
         .enumerate()
-        .map(|(index, pair)| check_key_pair(pair, &format!("tls.server_certificates[{index}]"), checker));
+        .map(|(index, raw)| check_server_certificate(raw, &format!("tls.server_certificates[{index}]"), checker));
     let server_certificates: Vec<_> = server_certificates.collect();
     let device_authority = check_key_pair(
         &raw.device_certificate_authority,
         "tls.device_certificate_authority",
         checker,
     );
+    let retired = raw.retired_device_certificate_authorities.iter().enumerate();
+    let retired = retired.map(|(index, pair)| {
+        check_key_pair(
+            pair,
+            &format!("tls.retired_device_certificate_authorities[{index}]"),
+            checker,
+        )
+    });
+    let retired_authorities: Vec<_> = retired.collect();
     let client_authorities = check_authorities(
         &raw.client_certificate_authorities,
         "tls.client_certificate_authorities",
@@ -349,6 +360,7 @@ fn check_tls(raw: &RawTls, checker: &mut Checker<'_>) -> Option<Tls> {
         minimum_version: minimum_version?,
         server_certificates: server_certificates.into_iter().collect::<Option<_>>()?,
         device_authority: device_authority?,
+        retired_authorities: retired_authorities.into_iter().collect::<Option<_>>()?,
         client_authorities: client_authorities?,
         handshake_timeout: handshake_timeout?,
         max_handshakes: max_handshakes?,
@@ -369,12 +381,35 @@ pub(super) fn check_authorities(
             .crl
             .as_ref()
             .map_or(Some(None), |crl| checker.file(&format!("{key}.crl"), crl).map(Some));
+        if raw.on_stale.is_some() && raw.crl.is_none() {
+            checker.refuse(&format!("{key}.on_stale"), "expected only with `crl`".to_owned());
+        }
+        let on_stale = raw.on_stale.as_deref().unwrap_or("refuse");
+        let on_stale = checker.value(&format!("{key}.on_stale"), on_stale, one_of(&ON_STALE));
         Some(ClientAuthority {
             certificate: certificate?,
             crl: crl?,
+            on_stale: on_stale?,
         })
     });
     authorities.collect::<Vec<_>>().into_iter().collect()
+}
+
+fn check_server_certificate(
+    raw: &RawServerCertificate,
+    key: &str,
+    checker: &mut Checker<'_>,
+) -> Option<ServerCertificate> {
+    let certificate = checker.file(&format!("{key}.certificate"), &raw.certificate);
+    let private_key = checker.file(&format!("{key}.key"), &raw.key);
+    let ocsp = (raw.ocsp.as_ref()).map_or(Some(None), |file| checker.file(&format!("{key}.ocsp"), file).map(Some));
+    Some(ServerCertificate {
+        pair: KeyPairFiles {
+            certificate: certificate?,
+            key: private_key?,
+        },
+        ocsp: ocsp?,
+    })
 }
 
 pub(super) fn check_key_pair(raw: &RawKeyPair, key: &str, checker: &mut Checker<'_>) -> Option<KeyPairFiles> {
@@ -424,6 +459,7 @@ pub(super) const SECOND: Duration = Duration::from_secs(1);
 const MINUTE: Duration = Duration::from_secs(60);
 /// A day.
 pub(super) const DAY: Duration = Duration::from_secs(86_400);
+const ON_STALE: [(&str, OnStale); 2] = [("refuse", OnStale::Refuse), ("accept", OnStale::Accept)];
 const MOST_ALIVE: usize = 100;
 const MOST_PORTS: usize = 20;
 const MOST_HANDSHAKES: usize = 1_000_000;

@@ -191,9 +191,11 @@ pub(crate) struct Tls {
     /// The oldest TLS version spoken.
     pub(crate) minimum_version: TlsVersion,
     /// The server's certificates, chosen among by the names in them.
-    pub(crate) server_certificates: Vec<KeyPairFiles>,
+    pub(crate) server_certificates: Vec<ServerCertificate>,
     /// The gateway's own CA, which signs device certificates.
     pub(crate) device_authority: KeyPairFiles,
+    /// CAs that signed device certificates before it, which still count.
+    pub(crate) retired_authorities: Vec<KeyPairFiles>,
     /// Other CAs whose client certificates may connect.
     pub(crate) client_authorities: Vec<ClientAuthority>,
     /// How long a handshake may take.
@@ -222,6 +224,15 @@ pub(crate) struct KeyPairFiles {
     pub(crate) key: PathBuf,
 }
 
+/// A certificate of the server.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct ServerCertificate {
+    /// The certificate and its key.
+    pub(crate) pair: KeyPairFiles,
+    /// An OCSP response that says that it is good, DER (RFC 6960).
+    pub(crate) ocsp: Option<PathBuf>,
+}
+
 /// A CA of client certificates that is not the gateway's own.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct ClientAuthority {
@@ -229,6 +240,17 @@ pub(crate) struct ClientAuthority {
     pub(crate) certificate: PathBuf,
     /// Its revocation list, PEM or DER.
     pub(crate) crl: Option<PathBuf>,
+    /// What holds once that list is out of date.
+    pub(crate) on_stale: OnStale,
+}
+
+/// What becomes of a CA's certificates while its revocation list is out of date.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum OnStale {
+    /// None counts.
+    Refuse,
+    /// Those that it does not list count.
+    Accept,
 }
 
 /// What enrolment hands out, and for how long.

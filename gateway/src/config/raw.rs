@@ -69,13 +69,23 @@ pub(super) struct RawHosts {
 #[serde(deny_unknown_fields, expecting = "the keys of `tls`")]
 pub(super) struct RawTls {
     pub(super) minimum_version: Option<String>,
-    pub(super) server_certificates: Vec<RawKeyPair>,
+    pub(super) server_certificates: Vec<RawServerCertificate>,
     pub(super) device_certificate_authority: RawKeyPair,
+    #[serde(default)]
+    pub(super) retired_device_certificate_authorities: Vec<RawKeyPair>,
     #[serde(default)]
     pub(super) client_certificate_authorities: Vec<RawClientAuthority>,
     pub(super) handshake_timeout: Option<String>,
     pub(super) max_handshakes: Option<String>,
     pub(super) max_handshakes_per_source: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, expecting = "`certificate` and `key`, and perhaps `ocsp`")]
+pub(super) struct RawServerCertificate {
+    pub(super) certificate: String,
+    pub(super) key: String,
+    pub(super) ocsp: Option<String>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -86,10 +96,11 @@ pub(super) struct RawKeyPair {
 }
 
 #[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields, expecting = "`certificate` and perhaps `crl`")]
+#[serde(deny_unknown_fields, expecting = "`certificate`, and perhaps `crl` and `on_stale`")]
 pub(super) struct RawClientAuthority {
     pub(super) certificate: String,
     pub(super) crl: Option<String>,
+    pub(super) on_stale: Option<String>,
 }
 
 #[derive(Debug, Default, Deserialize)]

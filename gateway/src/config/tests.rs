@@ -111,6 +111,7 @@ fn the_example_shows_every_key_there_is() {
         "    request_headers:",
         "    - certificate: tls/other-ca.pem",
         "    - certificate: tls/server.pem",
+        "    - certificate: tls/old-device-ca.pem",
         "    - certificate: tls/tpm-maker.pem",
         "    - certificate: tls/mdm-ca.pem",
     ];
@@ -375,6 +376,9 @@ impl Place {
         }
         for name in [
             "server.pem",
+            "server.ocsp",
+            "old-device-ca.pem",
+            "old-device-ca.key",
             "server.key",
             "device-ca.pem",
             "device-ca.key",

@@ -11,6 +11,7 @@ use pingora::{Error, ErrorType};
 
 use super::limits::OpenPlace;
 use super::patience::Heads;
+use super::rest::Octets;
 use super::stream::Cut;
 
 /// The facts of a connection, fixed at the handshake.
@@ -33,6 +34,8 @@ pub(crate) struct Connection {
     pub(crate) _opened: OpenPlace,
     /// Whether a head is awaited.
     pub(crate) heads: Heads,
+    /// What of it Pingora was given.
+    pub(crate) octets: Octets,
     /// Weighs requests that the client gave up against those that it let end.
     pub(crate) given_up: GivenUp,
 }

@@ -24,6 +24,7 @@ use super::let_go::LetGo;
 use super::limits::{ConnectionLimits, HandshakeLimits};
 use super::patience::Heads;
 use super::proxy_protocol;
+use super::rest::Octets;
 use super::stream::{Cut, FrontStream};
 use super::trust::Trust;
 use crate::config::Limits;
@@ -90,6 +91,7 @@ impl<Inner> Front<Inner> {
             cut: Cut::default(),
             _opened: opened,
             heads: Heads::default(),
+            octets: Octets::default(),
             given_up: GivenUp::default(),
         };
         let head = ResponseHeader::build(200, Some(0)).map_err(HandshakeError::Digest)?;
@@ -138,9 +140,15 @@ where
     async fn process_new(self: &Arc<Self>, stream: Stream, shutdown: &ShutdownWatch) -> Option<Stream> {
         let tcp = stream.into_any().downcast::<TcpStream>().ok()?;
         let stream = noted(self.bounded_handshake(tcp).await)?;
-        let (inner, shutdown) = (self.inner.clone(), shutdown.clone());
+        let (inner, shutdown, idle) = (self.inner.clone(), shutdown.clone(), self.limits.idle_timeout);
+        let mut stream = Box::new(stream);
         // In a task of its own: this one stays as large as the handshake made it.
-        tokio::spawn(async move { inner.process_new(Box::new(stream), &shutdown).await });
+        tokio::spawn(async move {
+            if !stream.is_http2() {
+                stream = stream.rest(idle, &shutdown, FIRST).await?;
+            }
+            inner.process_new(stream, &shutdown).await
+        });
         None
     }
 
@@ -149,6 +157,9 @@ where
         self.inner.cleanup().await;
     }
 }
+
+/// How long a client that has just connected may say nothing once the gateway stops: it means to ask something.
+const FIRST: Duration = Duration::from_secs(1);
 
 fn peer_of(tcp: &TcpStream) -> Option<IpAddr> {
     let address = tcp.get_socket_digest()?.peer_addr()?.as_inet()?.ip();

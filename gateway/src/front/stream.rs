@@ -74,6 +74,8 @@ pub(crate) struct FrontStream {
     patience: Patience,
     /// Follows what comes over HTTP/2.
     watch: Option<Box<FrameWatch>>,
+    /// What was read ahead, to see whether anything comes.
+    pub(super) ahead: Option<u8>,
     /// Whether the client was let go.
     gone: bool,
     /// How much was read after that, in octets.
@@ -135,12 +137,18 @@ impl FrontStream {
             watch: (alpn == Some(ALPN::H2)).then(|| Box::new(FrameWatch::new(limits.http2.control_frames))),
             alpn,
             patience: Patience::new(limits.clone()),
+            ahead: None,
             gone: false,
             discarded: 0,
             unflushed: false,
             frames: FrameTracker::default(),
             tracking: false,
         }
+    }
+
+    /// Whether HTTP/2 was negotiated.
+    pub(super) fn is_http2(&self) -> bool {
+        self.alpn == Some(ALPN::H2)
     }
 
     /// Fails if the connection was cut; tells a WebSocket client why, if that is possible without waiting.
@@ -255,6 +263,18 @@ impl FrontStream {
 
 impl AsyncRead for FrontStream {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let Some(ahead) = self.ahead.take_if(|_| buffer.remaining() > 0) else {
+            return self.poll_read_on(cx, buffer);
+        };
+        buffer.put_slice(&[ahead]);
+        // What else there is; what is wrong will be so again.
+        let _ = self.poll_read_on(cx, buffer);
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl FrontStream {
+    fn poll_read_on(&mut self, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         self.refuse_if_cut(cx)?;
         if self.gone && self.watch.is_some() {
             return self.refuse_flood(cx);
@@ -281,9 +301,10 @@ impl AsyncRead for FrontStream {
             self.silence = None;
             let Self {
                 patience, connection, ..
-            } = &mut *self;
+            } = self;
             let read = buffer.filled().get(before..).unwrap_or_default();
             patience.read(read.len(), &connection.heads);
+            connection.octets.gave(read.len());
             if self.watch.as_mut().is_some_and(|watch| watch.read(read)) {
                 buffer.set_filled(before);
                 return self.refuse_flood(cx);

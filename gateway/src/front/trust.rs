@@ -4,17 +4,19 @@ use std::collections::HashMap;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::{Duration, SystemTime};
 
+use directory::Timestamp;
 use ipnet::IpNet;
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::server::{ClientHello, NoServerSessionStorage, ResolvesServerCert, VerifierBuilderError};
 use rustls::sign::CertifiedKey;
-use rustls::{RootCertStore, ServerConfig, SupportedProtocolVersion};
+use rustls::{ServerConfig, SupportedProtocolVersion};
 
-use super::verifier::DeviceVerifier;
-use crate::config::{ClientCertificate, Config, Host, KeyPairFiles, TlsVersion};
+use super::verifier::{ClientAuthority, DeviceVerifier};
+use crate::config::{ClientCertificate, Config, Host, KeyPairFiles, ServerCertificate, TlsVersion};
 
 /// Server certificates and client trust as of one load.
 pub(crate) struct Trust {
@@ -57,6 +59,15 @@ pub(crate) enum TrustError {
     /// There is no certificate.
     #[error("expected at least one certificate under `tls.server_certificates`")]
     NoCertificate,
+    /// An OCSP response is not what is to be stapled.
+    #[error("tls.server_certificates: the OCSP response `{}`", file.display())]
+    Ocsp {
+        /// The file.
+        file: PathBuf,
+        /// What is wrong with it.
+        #[source]
+        source: OcspError,
+    },
     /// A CA certificate cannot be a trust anchor.
     #[error("expected CA certificates to trust")]
     Anchor(#[source] rustls::Error),
@@ -68,31 +79,35 @@ pub(crate) enum TrustError {
     Settings(#[source] rustls::Error),
 }
 
+/// Says what is wrong with an OCSP response.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum OcspError {
+    /// The file cannot be read.
+    #[error("cannot be read")]
+    Unreadable(#[source] std::io::Error),
+    /// It is not a good response for this certificate.
+    #[error(transparent)]
+    Unfit(certs::BadStaple),
+}
+
 impl Trust {
     /// Whether whoever connects from here says first for whom.
     pub(crate) fn is_balancer(&self, peer: IpAddr) -> bool {
         self.balancers.iter().any(|network| network.contains(&peer))
     }
 
-    /// Reads the server certificates, and trusts client certificates that end in one of the anchors.
+    /// Reads the server certificates, and trusts client certificates of these CAs.
     ///
     /// # Errors
     /// If a file is not as expected, or a host has no certificate.
-    pub(crate) fn load(config: &Config, anchors: &[Vec<u8>]) -> Result<Self, TrustError> {
+    pub(crate) fn load(
+        config: &Config,
+        authorities: &[Arc<ClientAuthority>],
+        now: Timestamp,
+    ) -> Result<Self, TrustError> {
         let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let certificates = Arc::new(ServerCertificates::load(config, &provider)?);
-        let mut roots = RootCertStore::empty();
-        for anchor in anchors {
-            roots
-                .add(CertificateDer::from(anchor.as_slice()))
-                .map_err(TrustError::Anchor)?;
-        }
-        let roots = Arc::new(roots);
-        let verified = |required| {
-            DeviceVerifier::new(roots.clone(), provider.clone(), required)
-                .map(Arc::new)
-                .map_err(TrustError::Verifier)
-        };
+        let certificates = Arc::new(ServerCertificates::load(config, &provider, now)?);
+        let verified = |required| DeviceVerifier::new(authorities, &provider, required).map(Arc::new);
         let versions: &[&SupportedProtocolVersion] = match config.tls.minimum_version {
             TlsVersion::V1_3 => &[&rustls::version::TLS13],
             TlsVersion::V1_2 => &[&rustls::version::TLS13, &rustls::version::TLS12],
@@ -169,16 +184,16 @@ fn modes(config: &Config) -> (HashMap<String, ClientCertificate>, HashMap<String
 /// The server certificates, and which of them the configured hosts get; found once, not at each handshake.
 #[derive(Debug)]
 struct ServerCertificates {
-    certificates: Vec<(CertificateDer<'static>, Arc<CertifiedKey>)>,
-    by_host: HashMap<String, Arc<CertifiedKey>>,
+    certificates: Vec<(CertificateDer<'static>, Arc<Stapled>)>,
+    by_host: HashMap<String, Arc<Stapled>>,
 }
 
 impl ServerCertificates {
-    fn load(config: &Config, provider: &CryptoProvider) -> Result<Self, TrustError> {
+    fn load(config: &Config, provider: &CryptoProvider, now: Timestamp) -> Result<Self, TrustError> {
         let files = &config.tls.server_certificates;
         let certificates = files
             .iter()
-            .map(|files| load_pair(files, provider))
+            .map(|files| load_certificate(files, provider, now))
             .collect::<Result<Vec<_>, _>>()?;
         let mut loaded = Self {
             certificates,
@@ -210,7 +225,7 @@ impl ServerCertificates {
         Ok(())
     }
 
-    fn covering(&self, host: &str) -> Option<&Arc<CertifiedKey>> {
+    fn covering(&self, host: &str) -> Option<&Arc<Stapled>> {
         let name = ServerName::try_from(host).ok()?;
         let covers = |leaf: &CertificateDer<'_>| {
             webpki::EndEntityCert::try_from(leaf).is_ok_and(|leaf| leaf.verify_is_valid_for_subject_name(&name).is_ok())
@@ -227,10 +242,57 @@ impl ResolvesServerCert for ServerCertificates {
         let covering = hello
             .server_name()
             .and_then(|name| self.by_host.get(name).or_else(|| self.covering(name)));
-        covering
-            .or_else(|| self.certificates.first().map(|(_, key)| key))
-            .cloned()
+        let shown = covering.or_else(|| self.certificates.first().map(|(_, key)| key))?;
+        Some(shown.now())
     }
+}
+
+/// A server certificate with its key, and what of it is shown when.
+#[derive(Debug)]
+struct Stapled {
+    plain: Arc<CertifiedKey>,
+    /// The same with an OCSP response, and until when that is current.
+    stapled: Option<(Arc<CertifiedKey>, SystemTime)>,
+}
+
+impl Stapled {
+    fn now(&self) -> Arc<CertifiedKey> {
+        match &self.stapled {
+            Some((stapled, until)) if SystemTime::now() < *until => stapled.clone(),
+            _ => self.plain.clone(),
+        }
+    }
+}
+
+fn load_certificate(
+    files: &ServerCertificate,
+    provider: &CryptoProvider,
+    now: Timestamp,
+) -> Result<(CertificateDer<'static>, Arc<Stapled>), TrustError> {
+    let (leaf, plain) = load_pair(&files.pair, provider)?;
+    let mut stapled = None;
+    if let Some(file) = &files.ocsp {
+        let unfit = |source: OcspError| TrustError::Ocsp {
+            file: file.clone(),
+            source,
+        };
+        let der = std::fs::read(file).map_err(|error| unfit(OcspError::Unreadable(error)))?;
+        match certs::Staple::read(&der, &leaf, now) {
+            Ok(staple) => {
+                let mut shown = CertifiedKey::clone(&plain);
+                let until = SystemTime::UNIX_EPOCH
+                    + Duration::from_secs(u64::try_from(staple.next_update().secs()).unwrap_or_default());
+                shown.ocsp = Some(der);
+                stapled = Some((Arc::new(shown), until));
+            }
+            // What hangs on it is a courtesy; the gateway must not wait for a newer one.
+            Err(error @ certs::BadStaple::Stale { .. }) => {
+                tracing::warn!(file = %file.display(), %error, "nothing is stapled");
+            }
+            Err(error) => return Err(unfit(OcspError::Unfit(error))),
+        }
+    }
+    Ok((leaf, Arc::new(Stapled { plain, stapled })))
 }
 
 fn load_pair(
