@@ -112,6 +112,15 @@ impl Demo {
         })
     }
 
+    /// The same in front of whatever is at this URL.
+    pub fn of_in_front_of(program: &Path, url: &str) -> Self {
+        Self::launch(Start {
+            program: Some(program.to_owned()),
+            upstream: Some(url.to_owned()),
+            ..Start::default()
+        })
+    }
+
     fn launch(how: Start) -> Self {
         let home = tempfile::Builder::new().prefix("latchkey-test-").tempdir().unwrap();
         let port = free_port();
@@ -165,6 +174,11 @@ impl Demo {
     /// A file of the demo.
     pub fn file(&self, name: &str) -> PathBuf {
         self.directory().join(name)
+    }
+
+    /// The database of the directory.
+    pub fn database(&self) -> PathBuf {
+        self.file("data/directory.sqlite")
     }
 
     /// Replaces text in a file of the demo.
