@@ -144,11 +144,16 @@ impl Demo {
     /// Kills the gateway and runs it on the demo's configuration as that is now: the demo would write it anew. Applications
     /// have to be in front of an upstream of the test's.
     pub fn run_as_configured(&mut self) {
+        self.run_as_configured_within(READY);
+    }
+
+    /// The same with a directory that takes longer to read.
+    pub fn run_as_configured_within(&mut self, deadline: Duration) {
         self.process.kill();
         let mut command = Command::new(self.start.program());
         command.arg("run").arg("--config").arg(self.file("latchkey.yaml"));
         self.process = Process::start(&mut command);
-        self.process.wait_for_line("ready", READY);
+        self.process.wait_for_line("ready", deadline);
     }
 
     /// Kills the gateway as a power cut would.
