@@ -101,7 +101,7 @@ impl Original {
         let (user, device) = (UserId::from_random(id), DeviceId::from_random(id));
         let (instance, enrollment) = (InstanceId::from_random(id), EnrollmentId::from_random(id));
         let mut serial = random("serial")[..16].to_vec();
-        serial[0] = serial[0] >> 1 | 0x40;
+        serial[0] = (serial[0] >> 1) | 0x40;
         let possession = key("possession");
         let mut verification = self.enrollment.verification.clone();
         if let Some(verification) = &mut verification {

@@ -83,7 +83,8 @@ async fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let tally = run(&arguments).await;
     println!("{}", tally.json(arguments.seconds));
-    if tally.errors * 1000 > tally.answers.total() {
+    // No answer at all is a failure too.
+    if tally.errors * 1000 >= tally.answers.total() {
         ExitCode::FAILURE
     } else {
         ExitCode::SUCCESS
