@@ -8,3 +8,5 @@ leaf() {
 }
 leaf server serverAuth "subjectAltName=DNS:wiki.localhost"
 leaf client clientAuth "subjectAltName=URI:urn:bench:device:1"
+cat server.pem server.key >server-and-key.pem
+openssl x509 -in client.pem -noout -fingerprint -sha1 | sed 's/.*=//; s/://g' | tr -d '\n' >client.sha1

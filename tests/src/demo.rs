@@ -112,6 +112,15 @@ impl Demo {
         })
     }
 
+    /// The same in front of whatever is at this URL.
+    pub fn of_in_front_of(program: &Path, url: &str) -> Self {
+        Self::launch(Start {
+            program: Some(program.to_owned()),
+            upstream: Some(url.to_owned()),
+            ..Start::default()
+        })
+    }
+
     fn launch(how: Start) -> Self {
         let home = tempfile::Builder::new().prefix("latchkey-test-").tempdir().unwrap();
         let port = free_port();
@@ -135,11 +144,16 @@ impl Demo {
     /// Kills the gateway and runs it on the demo's configuration as that is now: the demo would write it anew. Applications
     /// have to be in front of an upstream of the test's.
     pub fn run_as_configured(&mut self) {
+        self.run_as_configured_within(READY);
+    }
+
+    /// The same with a directory that takes longer to read.
+    pub fn run_as_configured_within(&mut self, deadline: Duration) {
         self.process.kill();
         let mut command = Command::new(self.start.program());
         command.arg("run").arg("--config").arg(self.file("latchkey.yaml"));
         self.process = Process::start(&mut command);
-        self.process.wait_for_line("ready", READY);
+        self.process.wait_for_line("ready", deadline);
     }
 
     /// Kills the gateway as a power cut would.
@@ -165,6 +179,11 @@ impl Demo {
     /// A file of the demo.
     pub fn file(&self, name: &str) -> PathBuf {
         self.directory().join(name)
+    }
+
+    /// The database of the directory.
+    pub fn database(&self) -> PathBuf {
+        self.file("data/directory.sqlite")
     }
 
     /// Replaces text in a file of the demo.

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use latchkey_tests::process::loopback;
 use latchkey_tests::tls::{self, Connection};
 
-use crate::fronts::{Front, Latchkey};
+use crate::latchkey::Latchkey;
 use crate::table::median;
 
 /// Deactivates a device with this many open connections, half event streams and half WebSockets; a line of results.
@@ -27,7 +27,7 @@ pub(crate) fn measure(program: &Path, connections: usize, rounds: usize) -> Stri
 /// Milliseconds for each connection of one round.
 fn round(program: &Path, connections: usize) -> Vec<f64> {
     let directory = tempfile::tempdir().expect("a temporary directory");
-    let latchkey = Latchkey::start(program, directory.path(), None);
+    let latchkey = Latchkey::demo(program, directory.path(), "latchkey");
     let mut admin = Admin::of(&latchkey);
     let device = admin.device("alice-laptop");
     let open: Vec<JoinHandle<Instant>> = (0..connections)

@@ -173,8 +173,13 @@ pub(crate) fn rate(count: usize, elapsed: Duration) -> f64 {
 
 /// Puts this program, and what it starts from now on, on one core.
 pub(crate) fn pin(core: &str) {
+    pin_process(core, std::process::id());
+}
+
+/// Puts a process with all its threads on some cores.
+pub(crate) fn pin_process(cores: &str, process: u32) {
     let pinned = Command::new("taskset")
-        .args(["-a", "-c", "-p", core, &std::process::id().to_string()])
+        .args(["-a", "-c", "-p", cores, &process.to_string()])
         .output();
     assert!(
         pinned.is_ok_and(|output| output.status.success()),

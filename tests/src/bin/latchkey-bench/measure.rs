@@ -4,36 +4,28 @@ use std::fmt;
 use std::fs;
 use std::path::Path;
 
+use latchkey_tests::process::loopback;
 use serde::Deserialize;
 
-use crate::Arguments;
-use crate::fronts::{self, Front, on_core};
+use crate::fronts::{Front, on_core};
+use crate::modes::Mode;
 
-/// What a client does with its connections.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Mode {
-    /// Many requests on each.
-    KeepAlive,
-    /// A full handshake for each request.
-    NewConnection,
-}
-
-impl Mode {
-    /// Both, in the order they are measured.
-    pub(crate) const ALL: [Self; 2] = [Self::KeepAlive, Self::NewConnection];
-
-    fn name(self) -> &'static str {
-        match self {
-            Self::KeepAlive => "keep-alive",
-            Self::NewConnection => "new-connection",
-        }
-    }
-}
-
-impl fmt::Display for Mode {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
-    }
+/// What is put on a front.
+pub(crate) struct Load<'a> {
+    /// The load generator.
+    pub(crate) program: &'a Path,
+    /// What is sent.
+    pub(crate) mode: Mode,
+    /// What is asked for, where it is not what the mode asks for.
+    pub(crate) path: Option<&'a str>,
+    /// Requests a second; as many as are answered where there is none.
+    pub(crate) rate: Option<f64>,
+    /// A folder of client certificates in place of the front's own.
+    pub(crate) identities: Option<&'a Path>,
+    /// How long is measured.
+    pub(crate) seconds: f64,
+    /// Requests under way at a time.
+    pub(crate) connections: usize,
 }
 
 /// What came of one measurement.
@@ -69,31 +61,38 @@ impl fmt::Display for Measured {
 ///
 /// # Panics
 /// When more than one request in a thousand fails.
-pub(crate) fn run(front: &dyn Front, mode: Mode, load: &Path, arguments: &Arguments) -> Measured {
+pub(crate) fn run(front: &Front, load: &Load<'_>) -> Measured {
     let (before, (busy_before, all_before)) = (cpu_seconds(front.process()), other_core());
-    let output = on_core("1", load)
+    let mut command = on_core("1", load.program);
+    command
         .args([
             "--address",
-            &fronts::address(front),
+            &loopback(front.port).to_string(),
             "--host",
             "wiki.localhost",
+        ])
+        .args([
             "--mode",
-            mode.name(),
+            load.mode.sent(),
+            "--path",
+            load.path.unwrap_or(load.mode.path()),
         ])
         .arg("--roots")
-        .arg(front.roots())
-        .arg("--certificate")
-        .arg(&front.identity().certificate)
-        .arg("--key")
-        .arg(&front.identity().key)
-        .args([
-            "--seconds",
-            &arguments.seconds.to_string(),
-            "--connections",
-            &arguments.connections.to_string(),
-        ])
-        .output()
-        .expect("the load generator starts");
+        .arg(&front.roots)
+        .args(["--seconds", &load.seconds.to_string(), "--warm-up", "0.5"])
+        .args(["--connections", &load.connections.to_string()]);
+    match load.identities {
+        Some(folder) => command.arg("--identities").arg(folder),
+        None => command
+            .arg("--certificate")
+            .arg(&front.identity.certificate)
+            .arg("--key")
+            .arg(&front.identity.key),
+    };
+    if let Some(rate) = load.rate {
+        command.args(["--rate", &rate.to_string()]);
+    }
+    let output = command.output().expect("the load generator starts");
     let (cpu, (busy, all)) = (cpu_seconds(front.process()) - before, other_core());
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     assert!(
@@ -110,7 +109,6 @@ pub(crate) fn run(front: &dyn Front, mode: Mode, load: &Path, arguments: &Argume
         other_core: (busy - busy_before) / (all - all_before),
     }
 }
-
 #[derive(Deserialize)]
 struct Counted {
     requests_with_warm_up: u64,

@@ -130,7 +130,7 @@ fn connector(demo: &Demo) -> TlsConnector {
 
 /// As many files as may be open: both sides of every connection are of this machine. What is started from now on has the limit
 /// too.
-fn raise_limit() {
+pub(crate) fn raise_limit() {
     let limits = std::fs::read_to_string("/proc/self/limits").expect("/proc");
     let line = limits.lines().find_map(|line| line.strip_prefix("Max open files"));
     let most = line.and_then(|line| line.split_whitespace().nth(1)).expect("a limit");
