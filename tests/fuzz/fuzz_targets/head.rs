@@ -30,8 +30,14 @@ fuzz_target!(|octets: &[u8]| {
     // Other cookies stay, in their order.
     assert_eq!(foreign_cookies(&after), kept_cookies(&before, &after));
     head.strip();
-    assert_eq!(head.fields(), after, "stripping twice strips more");
+    assert_eq!(by_name(head.fields()), by_name(after), "stripping twice strips more");
 });
+
+/// In the order of their names; fields of one name stay in theirs.
+fn by_name(mut fields: Vec<Field>) -> Vec<Field> {
+    fields.sort_by(|one, other| one.0.cmp(&other.0));
+    fields
+}
 
 fn names_one_host(head: &Head, fields: &[Field]) {
     let Some((host, authority)) = head.host() else { return };

@@ -12,7 +12,7 @@ use latchkey_tests::h2::H2Client;
 use latchkey_tests::raw::RawClient;
 
 use crate::Stage;
-use crate::model::Outcome;
+use crate::model::{Outcome, Trust};
 use crate::people::{Credential, Person};
 use crate::question::{Kind, outcome};
 use crate::tally::Tally;
@@ -123,8 +123,10 @@ fn hold(
             credential.map(|credential| &credential.device)
         )
     };
+    // Whoever shows what does not count is nobody, on public paths too.
+    let may_be_known = trust.is_some_and(|trust| trust.between(from, to).contains(&Trust::Active));
     let found = match answer {
-        Some(answer) => outcome(answer, login, path, kind),
+        Some(answer) => outcome(answer, login.filter(|_| may_be_known), path, kind),
         None => Ok(Outcome::Broken),
     };
     // A request whose permission ends while it is under way is cut.

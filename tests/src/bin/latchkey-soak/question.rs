@@ -134,6 +134,9 @@ fn judge(trust: Option<Trust>, rules: Rules, settings: Settings, server: Server,
     } else {
         kind.of_application()
     };
+    if kind == Kind::Open && settings == Settings::Public {
+        return vec![answered];
+    }
     let too_large = settings == Settings::SmallBodies && kind.body().is_some_and(|length| length > SMALL);
     let too_large = too_large.then_some(Outcome::Refused(413, "body-too-large"));
     let closed = match kind {
@@ -143,8 +146,6 @@ fn judge(trust: Option<Trust>, rules: Rules, settings: Settings, server: Server,
         _ => false,
     };
     let refused = match trust.map(Trust::refusal) {
-        // What is public is for everybody but whoever shows what does not count any more, who is told so.
-        None if kind == Kind::Open && settings == Settings::Public => None,
         None => Some(Outcome::Refused(401, "not-signed-in")),
         Some(Some(code)) => Some(Outcome::Refused(403, code)),
         Some(None) => closed.then_some(Outcome::Refused(403, "policy-denied")),

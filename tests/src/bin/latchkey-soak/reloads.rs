@@ -68,7 +68,7 @@ fn settings(stage: &Stage, plain: &str, settings: Settings) {
     }
     let lines = match settings {
         Settings::Plain => String::new(),
-        Settings::Public => "    public_paths: [/open/*]\n".to_owned(),
+        Settings::Public => "    public_paths: [/open/]\n".to_owned(),
         Settings::SmallBodies => "    body_limit: 1KiB\n".to_owned(),
     };
     let heading = "  - name: wiki\n";
