@@ -11,7 +11,10 @@ TPM := $$(pkg-config --exists tss2-sys tss2-esys tss2-mu tss2-tctildr 2>/dev/nul
 # Seconds for each fuzz target.
 SECONDS := 3600
 
-.PHONY: demo build test screenshots lint fuzz bench
+# Minutes of the soak: make soak MINUTES=600
+MINUTES := 10
+
+.PHONY: demo build test screenshots lint fuzz soak bench
 
 # Runs everything on this machine, with nothing to configure.
 demo:
@@ -49,6 +52,13 @@ lint:
 fuzz:
 	@scripts/install build fuzz
 	tests/fuzz/run.sh $(SECONDS)
+
+# Runs a gateway under everything at once, each answer held against a model: devices, policies and configurations that change,
+# applications that fail, clients that give up. A debug build, whose arithmetic is checked.
+soak:
+	@scripts/install build soak
+	cargo build --workspace --bins --features latchkey-agent/tpm
+	@LATCHKEY_BIN="$(TARGET)/debug/latchkey" "$(TARGET)/debug/latchkey-soak" --minutes $(MINUTES)
 
 # Measures this machine's Latchkey beside its nginx; prints the tables of docs/performance.md.
 bench:

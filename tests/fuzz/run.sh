@@ -6,7 +6,7 @@ cd "$(dirname "$0")/../.."
 
 seconds="${1:-3600}"
 [ $# -eq 0 ] || shift
-targets="${*:-assertion tpm management csr certificate}"
+targets="${*:-assertion tpm management csr certificate target head cookie proxy frames configuration policy}"
 out="${CARGO_TARGET_DIR:-target}/fuzz"
 # The sanitizer is not stable; this toolchain has it all the same.
 export RUSTC_BOOTSTRAP=1

@@ -84,10 +84,26 @@ impl H2Client {
         self.open_with(path, &[])
     }
 
+    /// The same where it may be refused.
+    ///
+    /// # Errors
+    /// The status of the refusal; 0 where there was no answer.
+    pub fn try_open(&self, path: &str) -> Result<OpenStream, u16> {
+        let response = self.runtime.block_on(self.send(path, &[])).ok_or(0_u16)?;
+        match response.status().as_u16() {
+            200 => Ok(self.opened(response)),
+            status => Err(status),
+        }
+    }
+
     /// The same with these fields, such as `cookie`.
     pub fn open_with(&self, path: &str, fields: &[(&str, &str)]) -> OpenStream {
         let response = self.runtime.block_on(self.send(path, fields)).expect("an answer");
         assert_eq!(response.status(), 200, "{path}");
+        self.opened(response)
+    }
+
+    fn opened(&self, response: hyper::Response<Incoming>) -> OpenStream {
         OpenStream {
             body: response.into_body(),
             _sender: self.sender.clone(),
@@ -103,9 +119,9 @@ impl H2Client {
             .fold(request, |request, (name, value)| request.header(*name, *value));
         let request = request.body(Empty::new()).unwrap();
         let response = self.sender.clone().send_request(request);
-        tokio::time::timeout(DEADLINE, response)
-            .await
-            .expect("an answer in time")
+        let answered = tokio::time::timeout(DEADLINE, response).await;
+        answered
+            .unwrap_or_else(|_| panic!("{path} is not answered in time"))
             .ok()
     }
 }
@@ -117,6 +133,14 @@ impl OpenStream {
             .runtime
             .block_on(async { tokio::time::timeout(DEADLINE, self.body.frame()).await });
         matches!(frame.expect("a frame in time"), Some(Ok(_)))
+    }
+
+    /// The next piece of the body; nothing when the stream has ended or was reset.
+    pub fn next(&mut self) -> Option<Bytes> {
+        let frame = self
+            .runtime
+            .block_on(async { tokio::time::timeout(DEADLINE, self.body.frame()).await });
+        frame.expect("a frame in time")?.ok()?.into_data().ok()
     }
 
     /// Whether it ends within this time, whatever arrives before.

@@ -88,6 +88,12 @@ impl RawClient {
         None
     }
 
+    /// Reads some more, and says how many octets were read that nobody looked at yet.
+    pub fn read_some(&mut self) -> usize {
+        self.fill();
+        self.received.len()
+    }
+
     /// Reads until this text has arrived.
     pub fn wait_for(&mut self, text: &str) -> bool {
         loop {

@@ -32,6 +32,8 @@ pub enum Reply {
     Endless,
     /// Never answers.
     Silence,
+    /// Does what this does with the connection, which then ends.
+    Play(Box<dyn FnOnce(&mut TcpStream) + Send>),
 }
 
 impl Received {
@@ -128,6 +130,7 @@ fn serve(mut stream: TcpStream, record: &Mutex<Vec<Received>>, reply: &dyn Fn(&R
                 return;
             }
             Reply::Endless => return trickle(&mut stream),
+            Reply::Play(play) => return play(&mut stream),
             Reply::Silence => {
                 // Reads until the other side gives up, so that the connection stays open as long as it wants.
                 let _gone = std::io::copy(&mut stream, &mut std::io::sink());

@@ -134,7 +134,7 @@ struct Remote<C: Subcommand> {
 }
 
 /// Does what the command line says: 0 when done, 1 when it failed, 2 when it was asked wrongly.
-pub(crate) fn main() -> ExitCode {
+pub fn main() -> ExitCode {
     match perform(Arguments::parse().task) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

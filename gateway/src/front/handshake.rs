@@ -14,11 +14,13 @@ use pingora::http::ResponseHeader;
 use pingora::protocols::l4::stream::Stream as TcpStream;
 use pingora::protocols::{GetSocketDigest, Stream};
 use pingora::server::ShutdownWatch;
-use tokio_rustls::LazyConfigAcceptor;
+use rustls::ServerConfig;
 use tokio_rustls::server::TlsStream;
+use tokio_rustls::{LazyConfigAcceptor, StartHandshake};
 use tracing::debug;
 
 use super::connection::{Connection, GivenUp};
+use super::farewell;
 use super::gathered::Gathered;
 use super::let_go::LetGo;
 use super::limits::{ConnectionLimits, HandshakeLimits};
@@ -73,14 +75,13 @@ impl<Inner> Front<Inner> {
         let opened = self.connections.enter(peer).map_err(HandshakeError::TooMany)?;
         let place = self.handshakes.enter(peer).await;
         let _place = place.ok_or(HandshakeError::TooMany(LetGo::SourceHandshakes))?;
-        let acceptor = LazyConfigAcceptor::new(rustls::server::Acceptor::default(), Gathered::new(tcp));
-        let started = acceptor.await.map_err(HandshakeError::ClientHello)?;
+        let started = client_hello(Gathered::new(tcp)).await?;
         let server_name = started
             .client_hello()
             .server_name()
             .map(|name| name.to_ascii_lowercase().into_boxed_str());
         let config = self.trust.load().server_config(server_name.as_deref());
-        let tls = started.into_stream(config).await.map_err(HandshakeError::Finish)?;
+        let tls = finished(started, config).await?;
         let connection = Connection {
             id: self.next_id.fetch_add(1, Ordering::Relaxed),
             peer,
@@ -114,6 +115,34 @@ impl<Inner> Front<Inner> {
         handshake.await.unwrap_or(Err(HandshakeError::TooLong))
     }
 }
+
+/// Reads the ClientHello, or tells the client what is wrong with it.
+async fn client_hello(tcp: Tcp) -> Result<StartHandshake<Tcp>, HandshakeError> {
+    let mut acceptor = LazyConfigAcceptor::new(rustls::server::Acceptor::default(), tcp);
+    match (&mut acceptor).await {
+        Ok(started) => Ok(started),
+        Err(error) => {
+            if let Some(tcp) = acceptor.take_io() {
+                farewell::bid(tcp).await;
+            }
+            Err(HandshakeError::ClientHello(error))
+        }
+    }
+}
+
+/// Goes through the rest of the handshake, or tells the client what was wrong with it.
+async fn finished(started: StartHandshake<Tcp>, config: Arc<ServerConfig>) -> Result<TlsStream<Tcp>, HandshakeError> {
+    match started.into_stream(config).into_fallible().await {
+        Ok(tls) => Ok(tls),
+        Err((error, tcp)) => {
+            farewell::bid(tcp).await;
+            Err(HandshakeError::Finish(error))
+        }
+    }
+}
+
+/// The connection beneath TLS.
+type Tcp = Gathered<Box<TcpStream>>;
 
 /// Counts and logs how a handshake went.
 fn noted(outcome: Result<FrontStream, HandshakeError>) -> Option<FrontStream> {

@@ -1,6 +1,7 @@
 //! How does a client reach Pingora? Over TLS that the gateway itself terminates.
 
 mod connection;
+mod farewell;
 mod frames;
 mod gathered;
 mod handshake;
@@ -20,6 +21,8 @@ pub(crate) use handshake::Front;
 pub(crate) use http2::options as http2_options;
 pub(crate) use let_go::LetGo;
 pub(crate) use limits::{ConnectionLimits, HandshakeLimits};
+pub(crate) use proxy_protocol::read as read_proxy_header;
 pub(crate) use stream::FrontStream;
 pub(crate) use trust::{Trust, TrustError};
 pub(crate) use verifier::ClientAuthority;
+pub(crate) use websocket::FrameTracker;

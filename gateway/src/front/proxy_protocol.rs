@@ -26,7 +26,7 @@ pub(crate) enum BadHeader {
 ///
 /// # Errors
 /// If there is none, or it names nobody.
-pub(super) async fn read(stream: &mut (impl AsyncRead + Unpin)) -> Result<Option<IpAddr>, BadHeader> {
+pub(crate) async fn read(stream: &mut (impl AsyncRead + Unpin)) -> Result<Option<IpAddr>, BadHeader> {
     let mut header = vec![0];
     stream.read_exact(&mut header).await?;
     match header.as_slice() {

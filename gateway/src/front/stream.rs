@@ -299,6 +299,10 @@ impl FrontStream {
             }
         } else {
             self.silence = None;
+            if matches!(&read, Poll::Ready(Err(_))) {
+                // The alert that says what was wrong with it was written, and waits for this; TLS itself flushes no more.
+                let _ = Pin::new(self.tls.get_mut().0).poll_flush(cx);
+            }
             let Self {
                 patience, connection, ..
             } = self;

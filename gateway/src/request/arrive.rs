@@ -244,15 +244,20 @@ impl Arrival<'_> {
         if self.first_line.is_some_and(|line| line.contains(&b'#')) {
             return Err(fragment);
         }
-        let raw = self.head.raw_path();
-        let Some(rest) = raw.strip_prefix(b"https://").or_else(|| raw.strip_prefix(b"http://")) else {
-            return Ok(raw);
-        };
-        match rest.strip_prefix(authority.as_bytes()) {
-            Some(rest) if rest.starts_with(b"/") => Ok(rest),
-            _ => Err(Denial::Misdirected),
-        }
+        origin_form(self.head.raw_path(), authority).ok_or(Denial::Misdirected)
     }
+}
+
+/// A request target in origin-form: as it is, or the rest of one in absolute-form that names this very authority.
+pub(crate) fn origin_form<'a>(target: &'a [u8], authority: &str) -> Option<&'a [u8]> {
+    let Some(rest) = target
+        .strip_prefix(b"https://")
+        .or_else(|| target.strip_prefix(b"http://"))
+    else {
+        return Some(target);
+    };
+    rest.strip_prefix(authority.as_bytes())
+        .filter(|rest| rest.starts_with(b"/"))
 }
 
 /// Whether the request opens a WebSocket (RFC 6455, section 4.1). Other upgrades are not offered.
@@ -267,7 +272,7 @@ pub(crate) fn is_websocket(head: &RequestHeader) -> bool {
 }
 
 /// The one host a request names, canonical, and how the client wrote it.
-fn host_of(head: &RequestHeader) -> Option<(String, String)> {
+pub(crate) fn host_of(head: &RequestHeader) -> Option<(String, String)> {
     let mut hosts = head.headers.get_all(header::HOST).iter();
     let field = hosts.next().map(|value| value.to_str());
     let pseudo = head.uri.authority().map(http::uri::Authority::as_str);

@@ -14,7 +14,7 @@ mod source;
 mod strip;
 mod target;
 
-pub(crate) use arrive::{Arrival, Arrived, Onward, Refused, Site, is_websocket};
+pub(crate) use arrive::{Arrival, Arrived, Onward, Refused, Site, host_of, is_websocket, origin_form};
 pub(crate) use assertion::{AssertedRequest, Presented, present};
 pub(crate) use assess::{Assessed, FactStore, Judged, KnownDevice, Question, assess, request_facts, user_facts};
 pub(crate) use decide::{Permit, Verdict, View, decide, decide_again, organization_request};
@@ -24,5 +24,6 @@ pub(crate) use forward::{Identities, Issuing, prepare, prepare_answer};
 pub(crate) use identify::{DeviceIdentity, Identified, SessionInUse, Shown, identify, identify_device};
 pub(crate) use rates::RequestRates;
 pub(crate) use record::{Decision, DecisionLog, Record};
-pub(crate) use strip::drop_nominated;
-pub(crate) use target::matched as matched_path;
+pub(crate) use source::source;
+pub(crate) use strip::{drop_nominated, sets_our_cookie, strip};
+pub(crate) use target::{check as check_target, matched as matched_path};

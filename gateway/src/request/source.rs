@@ -7,14 +7,14 @@ use ipnet::IpNet;
 
 /// What was said of the source cannot be read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Unreadable;
+pub(crate) struct Unreadable;
 
 /// The client's address: where proxies of ours hand it on, the last one in `X-Forwarded-For` that is none of theirs. What
 /// anybody else says there counts for nothing.
 ///
 /// # Errors
 /// If a proxy of ours hands on what is no list of addresses.
-pub(super) fn source(peer: IpAddr, headers: &HeaderMap, ours: &[IpNet]) -> Result<IpAddr, Unreadable> {
+pub(crate) fn source(peer: IpAddr, headers: &HeaderMap, ours: &[IpNet]) -> Result<IpAddr, Unreadable> {
     let is_ours = |address: &IpAddr| ours.iter().any(|network| network.contains(address));
     if !is_ours(&peer) {
         return Ok(peer);

@@ -32,7 +32,7 @@ pub(crate) fn drop_nominated(head: &mut RequestHeader, websocket: bool) {
 }
 
 /// Takes out everything that a client must not tell an application behind the gateway, and what is meant for the gateway.
-pub(super) fn strip(head: &mut RequestHeader) {
+pub(crate) fn strip(head: &mut RequestHeader) {
     let unwanted: Vec<HeaderName> = head
         .headers
         .keys()
@@ -124,7 +124,7 @@ fn strip_cookies(head: &mut RequestHeader) {
 }
 
 /// Whether a `Set-Cookie` of an application is under one of our names.
-pub(super) fn sets_our_cookie(value: &HeaderValue) -> bool {
+pub(crate) fn sets_our_cookie(value: &HeaderValue) -> bool {
     is_our_cookie(
         value
             .as_bytes()

@@ -62,8 +62,8 @@ pub(crate) fn check(target: &[u8], options: PathOptions) -> Result<&str, BadTarg
     Ok(path)
 }
 
-/// The path that rules are matched against: as a server reads it that cuts parameters off, decodes `%2f` or ignores case,
-/// as far as the options say that the application may be one.
+/// The path that rules are matched against: in its one spelling, and as a server reads it that cuts parameters off, decodes
+/// `%2f` or ignores case, as far as the options say that the application may be one.
 pub(crate) fn matched(path: &str, options: PathOptions) -> String {
     let mut matched = path.to_owned();
     if options.path_parameters == Spelling::Pass {
@@ -76,11 +76,34 @@ pub(crate) fn matched(path: &str, options: PathOptions) -> String {
     if options.encoded_slashes == Spelling::Pass {
         matched = matched.replace("%2F", "/").replace("%2f", "/");
     }
+    let spelled = spelled_once(&matched);
     if options.case_insensitive {
-        fold_case(&matched)
+        fold_case(&spelled)
     } else {
-        matched
+        spelled
     }
+}
+
+/// Spells a path as every other spelling of it is spelled here: what may stand in a path for itself does (`pchar`, RFC 3986, section
+/// 3.3), and all else is encoded, in capitals. Servers decode before they look for what is asked for.
+fn spelled_once(path: &str) -> String {
+    let mut spelled = String::with_capacity(path.len());
+    let mut bytes = path.bytes();
+    while let Some(byte) = bytes.next() {
+        let encoded = byte == b'%';
+        let meant = if encoded {
+            hexadecimal(bytes.next(), bytes.next()).unwrap_or(b'%')
+        } else {
+            byte
+        };
+        let delimits = matches!(meant, b'/' | b';');
+        if delimits && !encoded || meant.is_ascii_alphanumeric() || b"-._~!$&'()*+,=:@".contains(&meant) {
+            spelled.push(char::from(meant));
+        } else {
+            push_percent(&mut spelled, meant);
+        }
+    }
+    spelled
 }
 
 /// Folds case for matching only, as a server that ignores case might: ASCII, and what Unicode maps to one another.
@@ -162,7 +185,9 @@ fn hexadecimal(high: Option<u8>, low: Option<u8>) -> Option<u8> {
 /// Folds the characters collected in `encoded` and writes them: plain where folding made ASCII of them.
 fn flush(encoded: &mut Vec<u8>, folded: &mut String) {
     for character in String::from_utf8_lossy(encoded).chars() {
-        for small in character.to_uppercase().flat_map(char::to_lowercase) {
+        // To small letters first: a capital sharp S is its own capital, and only the small one becomes two letters.
+        let capitals = character.to_lowercase().flat_map(char::to_uppercase);
+        for small in capitals.flat_map(char::to_lowercase) {
             if small.is_ascii() {
                 folded.push(small);
             } else {
@@ -303,17 +328,37 @@ mod tests {
     }
 
     #[test]
+    fn rules_are_matched_against_one_spelling() {
+        for (spellings, spelled) in [
+            (&["/a:b", "/a%3Ab", "/a%3ab"][..], "/a:b"),
+            (&["/a@b", "/a%40b"], "/a@b"),
+            (&["/caf\u{e9}", "/caf%C3%A9", "/caf%c3%a9"], "/caf%C3%A9"),
+            (&["/a{b}", "/a%7Bb%7d"], "/a%7Bb%7D"),
+            (&["/a%25b"], "/a%25b"),
+            (&["/a%3Bb"], "/a%3Bb"),
+        ] {
+            for spelling in spellings {
+                assert!(check(spelling.as_bytes(), STRICT).is_ok(), "{spelling}");
+                assert_eq!(matched(spelling, STRICT), spelled, "{spelling}");
+            }
+        }
+    }
+
+    #[test]
     fn folding_makes_equal_what_a_server_without_case_takes_for_equal() {
         assert_eq!(fold_case("/Admin/X"), "/admin/x");
         assert_eq!(fold_case("/%c3%89"), fold_case("/%C3%A9"));
         assert_eq!(fold_case("/%E2%84%AAey"), "/key");
         assert_eq!(fold_case("/%C5%BFecret"), "/secret");
         assert_eq!(fold_case("/a%3a"), "/a%3A");
+        for sharp in ["/stra%C3%9Fe", "/STRA%E1%BA%9EE", "/Stra\u{df}e", "/STRA\u{1e9e}E"] {
+            assert_eq!(fold_case(sharp), "/strasse", "{sharp}");
+        }
     }
 
     proptest! {
         #[test]
-        fn whatever_passes_has_one_reading(target in "/[ -~é日]{0,40}") {
+        fn whatever_passes_has_one_reading(target in "/[ -~é日ßẞİıſ]{0,40}") {
             if let Ok(path) = check(target.as_bytes(), STRICT) {
                 let decoded = decode(path.as_bytes(), STRICT).unwrap();
                 let text = String::from_utf8(decoded).unwrap();

@@ -33,3 +33,38 @@ pub fn token(header: &str, claims: &[u8]) -> String {
 fn key() -> SigningKey {
     SigningKey::from_slice(&[1; 32]).unwrap()
 }
+
+/// A field of a request's head.
+pub type Field = (String, Vec<u8>);
+
+/// The method, target and fields in lines of a head; nothing where there is no first line.
+pub fn head(octets: &[u8]) -> Option<(String, Vec<u8>, Vec<Field>)> {
+    let mut lines = octets.split(|octet| *octet == b'\n');
+    let first = lines.next()?;
+    let at = first.iter().position(|octet| *octet == b' ')?;
+    let method = std::str::from_utf8(&first[..at]).ok()?.to_owned();
+    let field = |line: &[u8]| {
+        let at = line.iter().position(|octet| *octet == b':')?;
+        let name = std::str::from_utf8(&line[..at]).ok()?.to_owned();
+        Some((name, line[at + 1..].trim_ascii().to_vec()))
+    };
+    let fields = lines.map(field).collect::<Option<Vec<Field>>>()?;
+    Some((method, first[at + 1..].to_vec(), fields))
+}
+
+/// The names and values in a `Cookie` field, without the space around them.
+pub fn pairs(value: &[u8]) -> impl Iterator<Item = (Vec<u8>, Vec<u8>)> {
+    value.split(|octet| *octet == b';').map(|pair| {
+        let at = pair.iter().position(|octet| *octet == b'=').unwrap_or(pair.len());
+        let value = pair.get(at + 1..).unwrap_or_default();
+        (pair[..at].trim_ascii().to_vec(), value.trim_ascii().to_vec())
+    })
+}
+
+/// Whether a cookie is one that only the gateway may set and read.
+pub fn is_our_cookie(name: &[u8]) -> bool {
+    let name = name.to_ascii_lowercase();
+    ["latchkey", "__host-latchkey", "__secure-latchkey"]
+        .iter()
+        .any(|ours| name.starts_with(ours.as_bytes()))
+}
