@@ -13,7 +13,8 @@ use policies::{CacheLimits, Decider, LoadErrors, PolicyFile, PolicySet};
 use crate::config::{self, ClientAuthority, Config, ConfigErrors, KeyPairFiles};
 use crate::device_trust::{DeviceTrust, Manager};
 use crate::factors::webauthn::{Attestation, BadKeyRoots};
-use crate::front::{Trust, TrustError};
+use crate::forward_auth::ForwardAuth;
+use crate::front::{ClientTrustError, Trust, TrustError};
 use crate::private_file::{self, PrivateFileError};
 use crate::setup::{Setup, SetupError};
 
@@ -39,6 +40,27 @@ pub(crate) enum LoadFailure {
     /// TLS cannot be set up.
     #[error(transparent)]
     Trust(#[from] TrustError),
+    /// Proxies of others, or what they hand on, cannot be verified.
+    #[error(transparent)]
+    Clients(#[from] ClientTrustError),
+    /// The CA of a proxy cannot be used.
+    #[error("forward_auth.proxies: `{}`", file.display())]
+    ProxyAnchors {
+        /// The file.
+        file: PathBuf,
+        /// Why.
+        #[source]
+        source: BadAnchors,
+    },
+    /// The CA of a proxy is the one that signs the device certificates.
+    #[error(
+        "forward_auth.proxies: `{}` is the CA of the device certificates, which issues to devices: expected one for proxies",
+        file.display()
+    )]
+    ProxyAuthority {
+        /// The file.
+        file: PathBuf,
+    },
     /// A private key cannot be used.
     #[error(transparent)]
     Key(#[from] PrivateFileError),
@@ -161,16 +183,42 @@ pub(crate) fn load(config: &Path, now: Timestamp) -> Result<Loaded, LoadFailure>
         }
     }
     check_server_certificates(&config)?;
-    let trust = Trust::load(&config, &anchors)?;
+    let proxies = load_proxy_anchors(&config, authority.certificate_der(), now)?;
+    let trust = Trust::load(&config, &anchors, &proxies.concat())?;
+    let asking = config.forward_proxies.iter().cloned().zip(proxies);
+    let forward_auth = ForwardAuth::new(asking.collect(), &anchors)?;
     Ok(Loaded {
         setup: {
             let devices = load_device_trust(&config, now)?;
             let key_attestation = load_key_attestation(&config)?;
-            Setup::new(config, devices, key_attestation)?
+            Setup::new(config, devices, key_attestation, forward_auth)?
         },
         trust,
         authority,
     })
+}
+
+/// The CAs of each proxy's own certificate.
+fn load_proxy_anchors(config: &Config, devices: &[u8], now: Timestamp) -> Result<Vec<Vec<Vec<u8>>>, LoadFailure> {
+    let mut all = Vec::new();
+    for proxy in &config.forward_proxies {
+        let file = &proxy.authority;
+        let found = certs::read_anchors(&read(file)?, Purpose::Device).map_err(|source| LoadFailure::ProxyAnchors {
+            file: file.clone(),
+            source,
+        })?;
+        let mut anchors = Vec::new();
+        for anchor in found {
+            check_time(file, anchor.not_before, anchor.not_after, now)?;
+            check_demo(file, anchor.demo, config)?;
+            if anchor.der.as_ref() == devices {
+                return Err(LoadFailure::ProxyAuthority { file: file.clone() });
+            }
+            anchors.push(anchor.der.to_vec());
+        }
+        all.push(anchors);
+    }
+    Ok(all)
 }
 
 /// Reads and validates the policies of a folder.

@@ -20,3 +20,4 @@ pub(crate) use http2::options as http2_options;
 pub(crate) use let_go::LetGo;
 pub(crate) use limits::{ConnectionLimits, HandshakeLimits};
 pub(crate) use trust::{Trust, TrustError};
+pub(crate) use verifier::{ClientTrustError, DeviceVerifier};

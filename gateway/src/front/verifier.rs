@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use rustls::client::danger::HandshakeSignatureValid;
 use rustls::pki_types::{CertificateDer, UnixTime};
-use rustls::server::WebPkiClientVerifier;
 use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
+use rustls::server::{VerifierBuilderError, WebPkiClientVerifier};
 use rustls::{CertificateError, DigitallySignedStruct, DistinguishedName, Error, RootCertStore, SignatureScheme};
 
 /// Verifies a chain as webpki does, after checking what webpki leaves open about the leaf.
@@ -14,21 +14,38 @@ pub(crate) struct DeviceVerifier {
     chain: Arc<dyn ClientCertVerifier>,
 }
 
+/// Says why nobody's certificates can be verified.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ClientTrustError {
+    /// A CA certificate cannot be a trust anchor.
+    #[error("expected CA certificates to trust")]
+    Anchor(#[source] Error),
+    /// The verifier cannot be built.
+    #[error("setting up the verification of client certificates")]
+    Verifier(#[source] VerifierBuilderError),
+}
+
 impl DeviceVerifier {
-    /// Trusts the given anchors; `required` decides whether a client may come without a certificate.
-    pub(crate) fn new(
-        anchors: Arc<RootCertStore>,
-        provider: Arc<rustls::crypto::CryptoProvider>,
-        required: bool,
-    ) -> Result<Self, rustls::server::VerifierBuilderError> {
-        let builder = WebPkiClientVerifier::builder_with_provider(anchors, provider);
+    /// Trusts the given anchors, in DER; `required` decides whether a client may come without a certificate.
+    ///
+    /// # Errors
+    /// If there is none, or one of them cannot be used.
+    pub(crate) fn for_anchors(anchors: &[Vec<u8>], required: bool) -> Result<Self, ClientTrustError> {
+        let mut roots = RootCertStore::empty();
+        for anchor in anchors {
+            roots
+                .add(CertificateDer::from(anchor.as_slice()))
+                .map_err(ClientTrustError::Anchor)?;
+        }
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let builder = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider);
         let builder = if required {
             builder
         } else {
             builder.allow_unauthenticated()
         };
         Ok(Self {
-            chain: builder.build()?,
+            chain: builder.build().map_err(ClientTrustError::Verifier)?,
         })
     }
 }
