@@ -63,7 +63,7 @@ impl Hosts {
             sign_in: None,
             nonce: None,
         };
-        let Some(body) = read_body(session).await? else {
+        let Some(body) = read_body(session, BODY_LIMIT).await? else {
             world.record_own(arrived, &world.view(), Err(&Denial::BodyTooLarge));
             return deny(session, &Denial::BodyTooLarge, &asked).await;
         };
@@ -101,6 +101,11 @@ impl Hosts {
                 world.record_own(arrived, &view, Ok(()));
                 &self.application
             }
+            // Proxies ask of no page.
+            Site::ForwardAuth => {
+                world.record_own(arrived, &view, Err(&Denial::Misdirected));
+                return deny(session, &Denial::Misdirected, &asked).await;
+            }
         };
         let answer = router
             .clone()
@@ -112,12 +117,12 @@ impl Hosts {
     }
 }
 
-/// Reads the whole body, or nothing if it is too large.
-async fn read_body(session: &mut Session) -> pingora::Result<Option<Vec<u8>>> {
+/// Reads the whole body, or nothing if it has more than so many bytes.
+pub(crate) async fn read_body(session: &mut Session, limit: usize) -> pingora::Result<Option<Vec<u8>>> {
     let read = async {
         let mut body = Vec::new();
         while let Some(part) = session.read_request_body().await.map_err(Error::into_down)? {
-            if body.len() + part.len() > BODY_LIMIT {
+            if body.len() + part.len() > limit {
                 session.set_keepalive(None);
                 return Ok(None);
             }

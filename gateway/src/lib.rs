@@ -13,6 +13,7 @@ mod demo_apps;
 mod device_trust;
 mod drain;
 mod factors;
+mod forward_auth;
 mod front;
 #[doc(hidden)]
 pub mod fuzzing;

@@ -13,7 +13,8 @@ use policies::{CacheLimits, Decider, LoadErrors, PolicyFile, PolicySet};
 use crate::config::{self, ClientAuthority, Config, ConfigErrors, KeyPairFiles, OnStale};
 use crate::device_trust::{DeviceTrust, Manager};
 use crate::factors::webauthn::{Attestation, BadKeyRoots};
-use crate::front::{ClientAuthority as FrontAuthority, Trust, TrustError};
+use crate::forward_auth::ForwardAuth;
+use crate::front::{ClientAuthority as FrontAuthority, ClientTrustError, Trust, TrustError};
 use crate::private_file::{self, PrivateFileError};
 use crate::setup::{Setup, SetupError};
 
@@ -39,6 +40,27 @@ pub(crate) enum LoadFailure {
     /// TLS cannot be set up.
     #[error(transparent)]
     Trust(#[from] TrustError),
+    /// Proxies of others, or what they hand on, cannot be verified.
+    #[error(transparent)]
+    Clients(#[from] ClientTrustError),
+    /// The CA of a proxy cannot be used.
+    #[error("forward_auth.proxies: `{}`", file.display())]
+    ProxyAnchors {
+        /// The file.
+        file: PathBuf,
+        /// Why.
+        #[source]
+        source: BadAnchors,
+    },
+    /// The CA of a proxy is the one that signs the device certificates.
+    #[error(
+        "forward_auth.proxies: `{}` is the CA of the device certificates, which issues to devices: expected one for proxies",
+        file.display()
+    )]
+    ProxyAuthority {
+        /// The file.
+        file: PathBuf,
+    },
     /// A private key cannot be used.
     #[error(transparent)]
     Key(#[from] PrivateFileError),
@@ -149,12 +171,16 @@ pub(crate) fn load(config: &Path, now: Timestamp) -> Result<Loaded, LoadFailure>
     let retired = load_retired(&config, now)?;
     let authorities = load_client_authorities(&config, now)?;
     check_server_certificates(&config)?;
-    let trust = Trust::load(&config, &authorities, now)?;
+    let own: Vec<_> = std::iter::once(&authority).chain(retired.iter().map(AsRef::as_ref)).collect();
+    let proxies = load_proxy_authorities(&config, &own, now)?;
+    let trust = Trust::load(&config, &authorities, &proxies.concat(), now)?;
+    let asking = config.forward_proxies.iter().cloned().zip(proxies);
+    let forward_auth = ForwardAuth::new(asking.collect(), &authorities)?;
     Ok(Loaded {
         setup: {
             let devices = load_device_trust(&config, now)?;
             let key_attestation = load_key_attestation(&config)?;
-            Setup::new(config, devices, key_attestation, retired)?
+            Setup::new(config, devices, key_attestation, retired, forward_auth)?
         },
         trust,
         authority,
@@ -197,6 +223,34 @@ fn load_client_authorities(config: &Config, now: Timestamp) -> Result<Vec<Arc<Fr
         }
     }
     Ok(authorities)
+}
+
+/// The CAs of each proxy's own certificate.
+fn load_proxy_authorities(
+    config: &Config,
+    own: &[&Authority],
+    now: Timestamp,
+) -> Result<Vec<Vec<Arc<FrontAuthority>>>, LoadFailure> {
+    let is_own = |der: &[u8]| own.iter().any(|own| own.certificate_der() == der);
+    let mut all = Vec::new();
+    for proxy in &config.forward_proxies {
+        let file = &proxy.authority;
+        let found = certs::read_anchors(&read(file)?, Purpose::Device).map_err(|source| LoadFailure::ProxyAnchors {
+            file: file.clone(),
+            source,
+        })?;
+        let mut anchors = Vec::new();
+        for anchor in found {
+            check_time(file, anchor.not_before, anchor.not_after, now)?;
+            check_demo(file, anchor.demo, config)?;
+            if is_own(&anchor.der) {
+                return Err(LoadFailure::ProxyAuthority { file: file.clone() });
+            }
+            anchors.push(Arc::new(FrontAuthority::without_list(anchor)));
+        }
+        all.push(anchors);
+    }
+    Ok(all)
 }
 
 /// Reads and validates the policies of a folder.

@@ -3,6 +3,7 @@
 mod answers;
 mod bounds;
 mod failing;
+mod forwarded;
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -10,7 +11,7 @@ use std::sync::atomic::Ordering;
 use async_trait::async_trait;
 use bytes::Bytes;
 use directory::UserId;
-use http::{StatusCode, header};
+use http::{HeaderMap, StatusCode, header};
 use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::protocols::http::ServerSession;
 use pingora::proxy::{FailToProxy, ProxyHttp, Session};
@@ -86,12 +87,13 @@ impl ProxyHttp for Gateway {
             Ok(arrived) => arrived,
             Err(refused) => return self.refuse(session, &view, &refused).await,
         };
-        let presented = self.recognize(session, &mut arrived, &view);
+        let presented = self.recognize(&session.req_header().headers, &mut arrived, &view, false);
         let arrived = Arc::new(arrived);
         context.arrived = Some(arrived.clone());
         keep_alive(session, &view);
         let presented = presented.and_then(|()| self.admit(&arrived, &view));
         match (arrived.site.clone(), presented) {
+            (Site::ForwardAuth, Ok(())) => self.answer_proxy(session, context, &arrived, view).await,
             (Site::Auth | Site::Admin | Site::Device, Ok(())) => {
                 self.hosts.serve(&self.world, session, &arrived).await?;
                 Ok(true)
@@ -100,7 +102,7 @@ impl ProxyHttp for Gateway {
                 self.hosts.serve(&self.world, session, &arrived).await?;
                 Ok(true)
             }
-            (Site::Auth | Site::Admin | Site::Device, Err(denial)) => {
+            (Site::Auth | Site::Admin | Site::Device | Site::ForwardAuth, Err(denial)) => {
                 self.world.record_own(&arrived, &view, Err(&denial));
                 self.answer_denial(session, &view, &arrived, &denial).await
             }
@@ -271,6 +273,8 @@ impl Gateway {
     /// Whether the source of a request may ask once more.
     fn admit(&self, arrived: &Arrived, view: &View) -> Result<(), Denial> {
         match view.setup.config.limits.request_rate {
+            // A proxy asks for all of its clients: each of them is counted by itself.
+            _ if matches!(arrived.site, Site::ForwardAuth) => Ok(()),
             Some(rate) if !self.rates.admit(arrived.peer.into(), rate, arrived.started) => {
                 LetGo::SourceRequests.note();
                 Err(Denial::TooManyRequests)
@@ -314,10 +318,19 @@ impl Gateway {
     }
 
     /// Reads what a request shows of its user and device beside its connection, where its path is not open to anybody.
-    fn recognize(&self, session: &Session, arrived: &mut Arrived, view: &View) -> Result<(), Denial> {
-        let headers = &session.req_header().headers;
+    fn recognize(
+        &self,
+        headers: &HeaderMap,
+        arrived: &mut Arrived,
+        view: &View,
+        asked_before: bool,
+    ) -> Result<(), Denial> {
         match &arrived.site {
             Site::Admin | Site::Device => return Ok(()),
+            Site::ForwardAuth => {
+                arrived.proxy = view.setup.forward_auth.proxy_on(&arrived.connection, view.now);
+                return arrived.proxy.as_ref().map(drop).ok_or(Denial::ProxyUntrusted);
+            }
             Site::Application(_) if arrived.is_reserved() => {}
             Site::Application(served) if served.application.is_public(&arrived.matched_path) => return Ok(()),
             Site::Application(_) => {
@@ -328,6 +341,7 @@ impl Gateway {
                     method: arrived.method.as_str(),
                     url: &url,
                     now: view.now,
+                    asked_before,
                 };
                 arrived.presented = present(headers, &asked, &view.directory, &self.world.nonces)?;
             }
@@ -410,6 +424,7 @@ fn arrive(session: &Session, connection: &Arc<Connection>, view: &View) -> Resul
         head,
         first_line,
         connection,
+        proxy: None,
         random: rand::random(),
     }
     .read(&view.setup)

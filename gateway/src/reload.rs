@@ -139,6 +139,7 @@ impl Reloader {
             .chain(upstreams)
             .chain(device_files(&setup.config))
             .chain(mail_files(&setup.config))
+            .chain(setup.config.forward_proxies.iter().map(|proxy| &proxy.authority))
             .chain([&self.config]);
         files.map(|file| (file.clone(), print(file))).collect()
     }

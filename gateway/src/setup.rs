@@ -16,6 +16,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use crate::config::{Application, Config, HostPattern, KeyPairFiles};
 use crate::device_trust::DeviceTrust;
 use crate::factors::webauthn::{Attestation, BadOrigin, Webauthn};
+use crate::forward_auth::ForwardAuth;
 use crate::mail::{Post, PostError};
 use crate::pages::Brand;
 use crate::private_file;
@@ -30,6 +31,8 @@ pub(crate) struct Setup {
     pub(crate) config: Config,
     /// Whom the gateway believes about devices.
     pub(crate) trust: Arc<DeviceTrust>,
+    /// Which proxies of others are believed.
+    pub(crate) forward_auth: ForwardAuth,
     /// Where devices renew certificates: `https://host` or `https://host:port`, where there is such a host.
     pub(crate) device_origin: Option<String>,
     /// Where the auth host is: `https://host` or `https://host:port`.
@@ -114,6 +117,7 @@ impl Setup {
         trust: DeviceTrust,
         key_attestation: Option<Attestation>,
         retired: Vec<Arc<Authority>>,
+        forward_auth: ForwardAuth,
     ) -> Result<Self, SetupError> {
         let mut served = HashMap::new();
         for application in config.applications() {
@@ -131,6 +135,7 @@ impl Setup {
             webauthn: Arc::new(webauthn),
             device_origin: config.hosts.device.as_ref().map(|host| origin(&config, host.as_str())),
             trust: Arc::new(trust),
+            forward_auth,
             brand,
             retired,
             mail: open_mail(&config)?,

@@ -211,6 +211,7 @@ fn outline<'a>(arrived: &'a Arrived, view: &'a View, outcome: Result<(), &Denial
         session: None,
         risk: None,
         app: Some(arrived.site.name()),
+        proxy: arrived.proxy.as_ref().map(|proxy| proxy.name()),
         method: arrived.method.as_str(),
         path: &arrived.path,
         action: arrived.action.as_str(),

@@ -13,6 +13,7 @@ pub mod demo;
 pub mod device;
 pub mod ends;
 pub mod enroll;
+pub mod forward_auth;
 pub mod frames;
 pub mod gallery;
 pub mod grpc;

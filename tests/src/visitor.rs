@@ -15,6 +15,7 @@ pub use self::page::Page;
 pub use self::sign_in::Challenge;
 use crate::answer::Answer;
 use crate::demo::Demo;
+use crate::process::loopback;
 use crate::raw::RawClient;
 use crate::tls;
 use crate::websocket::Socket;
@@ -182,11 +183,11 @@ impl<'a> Visitor<'a> {
     pub fn ask(&mut self, method: &str, url: &str, by: Initiator, fields: &[(&str, &str)], body: &str) -> Page {
         let place = Url::parse(url).unwrap_or_else(|error| panic!("{url}: {error}"));
         let host = place.host_str().unwrap_or_default().to_owned();
+        let port = place.port_or_known_default().unwrap_or_default();
         assert_eq!(place.scheme(), "https", "{url}");
         let mut request = format!(
-            "{method} {} HTTP/1.1\r\nHost: {host}:{}\r\n",
+            "{method} {} HTTP/1.1\r\nHost: {host}:{port}\r\n",
             &place[url::Position::BeforePath..url::Position::AfterQuery],
-            self.demo.address().port()
         );
         for (name, value) in by.fields().iter().chain(fields) {
             let _ = write!(request, "{name}: {value}\r\n");
@@ -198,7 +199,7 @@ impl<'a> Visitor<'a> {
             let _ = write!(request, "Content-Length: {}\r\n", body.len());
         }
         let _ = write!(request, "\r\n{body}");
-        let answer = self.exchange(&host, &request);
+        let answer = self.exchange(&host, port, &request);
         self.jar.take(&host, &answer);
         let page = Page {
             url: url.to_owned(),
@@ -209,26 +210,27 @@ impl<'a> Visitor<'a> {
     }
 
     /// Sends it on the connection to this host; on a new one where the one that was kept has ended.
-    fn exchange(&mut self, host: &str, request: &str) -> Answer {
-        if let Some(kept) = self.connections.get_mut(host) {
+    fn exchange(&mut self, host: &str, port: u16, request: &str) -> Answer {
+        let place = format!("{host}:{port}");
+        if let Some(kept) = self.connections.get_mut(&place) {
             kept.send(request.as_bytes());
             if let Some(answer) = kept.answer() {
-                return self.done(host, answer);
+                return self.done(&place, answer);
             }
         }
         let config = self.demo.tls(self.certificate.as_deref(), &["http/1.1"]);
-        let connection = tls::connect_from(self.source, self.demo.address(), host, config).unwrap();
+        let connection = tls::connect_from(self.source, loopback(port), host, config).unwrap();
         let mut client = RawClient::on(connection);
         client.send(request.as_bytes());
         let answer = client.answer();
-        self.connections.insert(host.to_owned(), client);
+        self.connections.insert(place.clone(), client);
         let answer = answer.unwrap_or_else(|| panic!("no answer to {request}"));
-        self.done(host, answer)
+        self.done(&place, answer)
     }
 
-    fn done(&mut self, host: &str, answer: Answer) -> Answer {
+    fn done(&mut self, place: &str, answer: Answer) -> Answer {
         if answer.header("connection") == Some("close") {
-            self.connections.remove(host);
+            self.connections.remove(place);
         }
         answer
     }

@@ -178,6 +178,7 @@ pub(super) fn holder(
     let setup = world.setup.load();
     let url = format!("{}{}", setup.auth_origin, arrived.path);
     let asked = AssertedRequest {
+        asked_before: false,
         id: &arrived.id,
         audience: &setup.auth_origin,
         method: arrived.method.as_str(),

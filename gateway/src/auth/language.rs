@@ -52,7 +52,7 @@ async fn choose(
 fn own_origin(setup: &Setup, arrived: &Arrived) -> String {
     match arrived.site {
         Site::Application(_) => format!("https://{}", setup.authority_of(&arrived.host)),
-        Site::Auth | Site::Admin | Site::Device => setup.auth_origin.clone(),
+        Site::Auth | Site::Admin | Site::Device | Site::ForwardAuth => setup.auth_origin.clone(),
     }
 }
 

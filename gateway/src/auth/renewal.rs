@@ -39,7 +39,7 @@ pub(super) async fn begin(
     let setup = world.setup.load_full();
     let origin = match &arrived.site {
         Site::Application(served) => setup.origin_of(&served.application),
-        Site::Auth | Site::Admin | Site::Device => None,
+        Site::Auth | Site::Admin | Site::Device | Site::ForwardAuth => None,
     };
     let origin = origin.ok_or_else(|| refused(&arrived))?;
     let wanted = Wanted {

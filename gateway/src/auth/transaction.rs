@@ -76,7 +76,7 @@ impl Transaction {
         Self {
             application: arrived.site.name().to_owned(),
             // Whatever port a client wrote: what listens there may be somebody else.
-            authority: setup.authority_of(&arrived.host),
+            authority: arrived.public_authority(setup),
             target,
             binding,
             begun: now,

@@ -11,6 +11,7 @@ use device_checks::loopback::LOOPBACK_PORTS;
 use super::application::Application;
 use super::branding::{check_branding, check_pages};
 use super::devices::{check_attestation, check_management};
+use super::forward_auth::check_forward_auth;
 use super::hosts::HostName;
 use super::limits::Limits;
 use super::mail::check_mail;
@@ -97,11 +98,15 @@ impl RawConfig {
             let application = Application::check(raw, &key, usual.as_ref()?, checker)?;
             Some((index, application))
         });
-        let applications = applications.collect::<Vec<_>>().into_iter().flatten().collect();
+        let applications: Vec<_> = applications.collect::<Vec<_>>().into_iter().flatten().collect();
+        let asking = self.hosts.forward_auth.as_deref();
+        let forward_proxies = check_forward_auth(&self.forward_auth, asking, &applications, checker);
+        let forward_auth = checker.optional("hosts.forward_auth", asking, HostName::parse);
         let hosts = OwnHosts {
             auth: auth?,
             admin: admin?,
             device: device?,
+            forward_auth: forward_auth?,
         };
         let routes = Routes::check(applications, &hosts, checker);
         Some(Config {
@@ -127,6 +132,7 @@ impl RawConfig {
             branding: branding?,
             zones: zones?,
             proxies: proxies?,
+            forward_proxies: forward_proxies?,
             shutdown_grace: shutdown_grace?,
             routes,
         })

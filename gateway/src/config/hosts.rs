@@ -9,7 +9,7 @@ use super::values::Expected;
 pub(crate) struct HostName(String);
 
 impl HostName {
-    pub(super) fn parse(text: &str) -> Result<Self, Expected> {
+    pub(crate) fn parse(text: &str) -> Result<Self, Expected> {
         // A name whose last label is a number would be read as an IPv4 address by some.
         let numeric_end = text
             .rsplit('.')

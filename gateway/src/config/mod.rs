@@ -4,6 +4,7 @@ mod application;
 mod branding;
 mod check;
 mod devices;
+mod forward_auth;
 mod headers;
 mod hosts;
 mod limits;
@@ -36,6 +37,7 @@ pub(crate) use application::{Application, ClientCertificate, PathOptions, Securi
 #[cfg(test)]
 pub(crate) use branding::Logo;
 pub(crate) use branding::{Branding, Color, Help, LogoKind};
+pub(crate) use forward_auth::{CertificatePlace, ForwardProxy};
 pub(crate) use headers::{HeaderRules, is_ours};
 pub(crate) use hosts::{HostName, HostPattern};
 #[cfg(test)]
@@ -115,6 +117,8 @@ pub(crate) struct Config {
     pub(crate) zones: Vec<Zone>,
     /// Whose word counts on where clients are.
     pub(crate) proxies: Proxies,
+    /// The proxies of others that ask what is decided.
+    pub(crate) forward_proxies: Vec<ForwardProxy>,
     /// How long open requests may go on after a stop was asked for.
     pub(crate) shutdown_grace: Duration,
     routes: Routes,
@@ -175,13 +179,17 @@ pub(crate) struct OwnHosts {
     pub(crate) admin: HostName,
     /// Where devices renew their certificates over mTLS, where there is such a host.
     pub(crate) device: Option<HostName>,
+    /// Where proxies of others ask what is decided, where there is such a host.
+    pub(crate) forward_auth: Option<HostName>,
 }
 
 impl OwnHosts {
     /// Each with the word it goes by.
     pub(crate) fn all(&self) -> impl Iterator<Item = (&'static str, &HostName)> {
         let device = self.device.iter().map(|name| ("device", name));
-        [("auth", &self.auth), ("admin", &self.admin)].into_iter().chain(device)
+        let forward_auth = self.forward_auth.iter().map(|name| ("forward-auth", name));
+        let always = [("auth", &self.auth), ("admin", &self.admin)];
+        always.into_iter().chain(device).chain(forward_auth)
     }
 }
 

@@ -46,6 +46,8 @@ pub(super) struct RawConfig {
     #[serde(default)]
     pub(super) proxies: RawProxies,
     #[serde(default)]
+    pub(super) forward_auth: RawForwardAuth,
+    #[serde(default)]
     pub(super) applications: Vec<RawApplication>,
     pub(super) shutdown_grace: Option<String>,
 }
@@ -58,11 +60,15 @@ pub(super) struct RawLog {
 }
 
 #[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields, expecting = "`auth`, `admin` and perhaps `device`")]
+#[serde(
+    deny_unknown_fields,
+    expecting = "`auth`, `admin`, and perhaps `device` and `forward_auth`"
+)]
 pub(super) struct RawHosts {
     pub(super) auth: String,
     pub(super) admin: String,
     pub(super) device: Option<String>,
+    pub(super) forward_auth: Option<String>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -240,6 +246,30 @@ pub(super) struct RawProxies {
     pub(super) proxy_protocol: Vec<String>,
     #[serde(default)]
     pub(super) forwarded_for: Vec<String>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, expecting = "`proxies`")]
+pub(super) struct RawForwardAuth {
+    #[serde(default)]
+    pub(super) proxies: Vec<RawForwardProxy>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(
+    deny_unknown_fields,
+    expecting = "the keys of a proxy, `name`, `certificate_authority`, `certificate_from` and `applications` at least"
+)]
+pub(super) struct RawForwardProxy {
+    pub(super) name: String,
+    pub(super) certificate_authority: String,
+    #[serde(default)]
+    pub(super) names: Vec<String>,
+    #[serde(default)]
+    pub(super) fingerprints: Vec<String>,
+    pub(super) certificate_from: String,
+    pub(super) applications: Vec<String>,
+    pub(super) public_port: Option<String>,
 }
 
 #[derive(Debug, Deserialize)]

@@ -18,6 +18,8 @@ pub(crate) enum Host<'a> {
     Admin,
     /// The gateway's own: devices renew their certificates.
     Device,
+    /// The gateway's own: proxies of others ask what is decided.
+    ForwardAuth,
     /// Applications.
     Applications(&'a HostRoutes),
 }
@@ -56,6 +58,7 @@ pub(super) struct Routes {
     auth: String,
     admin: String,
     device: Option<String>,
+    forward_auth: Option<String>,
     exact: HashMap<String, HostRoutes>,
     wildcard: HashMap<String, HostRoutes>,
 }
@@ -77,6 +80,9 @@ impl Routes {
         }
         if self.device.as_deref() == Some(name) {
             return Some(Host::Device);
+        }
+        if self.forward_auth.as_deref() == Some(name) {
+            return Some(Host::ForwardAuth);
         }
         let (_, parent) = name.split_once('.').filter(|(label, _)| !label.is_empty())?;
         self.wildcard.get(parent).map(Host::Applications)
@@ -101,11 +107,13 @@ impl Routes {
         }
         let (auth, admin) = (own.auth.to_string(), own.admin.to_string());
         let device = own.device.as_ref().map(ToString::to_string);
+        let forward_auth = own.forward_auth.as_ref().map(ToString::to_string);
         Self {
             applications,
             auth,
             admin,
             device,
+            forward_auth,
             exact,
             wildcard,
         }
@@ -139,6 +147,17 @@ fn check_own_hosts(applications: &[(usize, Application)], own: &OwnHosts, checke
             checker.refuse(
                 "hosts.device",
                 format!("expected another host than `hosts.auth` and `hosts.admin`, found `{other}`"),
+            );
+        }
+    }
+    for other in [Some(&own.auth), Some(&own.admin), own.device.as_ref()]
+        .into_iter()
+        .flatten()
+    {
+        if own.forward_auth.as_ref() == Some(other) {
+            checker.refuse(
+                "hosts.forward_auth",
+                format!("expected another host than the gateway's others, found `{other}`"),
             );
         }
     }

@@ -102,6 +102,8 @@ fn the_example_shows_every_key_there_is() {
         "\npages:",
         "\nbranding:",
         "\nproxies:",
+        "\nforward_auth:",
+        "    - name: edge",
         "  - name: office",
         "    upstream:",
         "      health_check:",
@@ -392,6 +394,7 @@ impl Place {
             "mdm-ca.pem",
             "mdm-ca.crl",
             "mail-ca.pem",
+            "proxies-ca.pem",
             "mail-password",
         ] {
             fs::write(at("tls").join(name), "").unwrap();
@@ -487,6 +490,6 @@ applications:
 fn application_for<'a>(config: &'a Config, host: &str, path: &str) -> Option<&'a Arc<Application>> {
     match config.host(host)? {
         Host::Applications(routes) => routes.application_for(path),
-        Host::Auth | Host::Admin | Host::Device => None,
+        Host::Auth | Host::Admin | Host::Device | Host::ForwardAuth => None,
     }
 }

@@ -8,11 +8,13 @@ use device_checks::LeafCertificate;
 use http::HeaderValue;
 use pingora::protocols::Digest;
 use pingora::{Error, ErrorType};
+use rustls::pki_types::CertificateDer;
 
 use super::limits::OpenPlace;
 use super::patience::Heads;
 use super::rest::Octets;
 use super::stream::Cut;
+use crate::forward_auth::Standing;
 
 /// The facts of a connection, fixed at the handshake.
 pub(crate) struct Connection {
@@ -28,10 +30,14 @@ pub(crate) struct Connection {
     pub(crate) server_name: Option<Box<str>>,
     /// The client certificate whose key the client proved to hold and whose chain was verified.
     pub(crate) certificate: Option<LeafCertificate>,
+    /// All that it showed, leaf first, on a host where proxies of others ask.
+    pub(crate) chain: Vec<CertificateDer<'static>>,
+    /// Which proxy's it was found to be.
+    pub(crate) proxy: Standing,
     /// Ends the connection from outside.
     pub(crate) cut: Cut,
     /// Counts it as open for as long as anything holds it.
-    pub(crate) _opened: OpenPlace,
+    pub(crate) _opened: Option<OpenPlace>,
     /// Whether a head is awaited.
     pub(crate) heads: Heads,
     /// What of it Pingora was given.
@@ -41,6 +47,32 @@ pub(crate) struct Connection {
 }
 
 impl Connection {
+    /// The connection that a client has with a proxy of others, as the proxy tells of it. Whatever the proxy itself showed on
+    /// this one is not the client's.
+    ///
+    /// # Errors
+    /// Never: every address can be written into a field.
+    pub(crate) fn behind(
+        &self,
+        peer: IpAddr,
+        certificate: Option<LeafCertificate>,
+    ) -> Result<Self, http::header::InvalidHeaderValue> {
+        Ok(Self {
+            id: self.id,
+            peer,
+            peer_text: HeaderValue::try_from(peer.to_string())?,
+            forwarded: OnceLock::new(),
+            server_name: None,
+            certificate,
+            chain: Vec::new(),
+            proxy: Standing::default(),
+            cut: Cut::default(),
+            _opened: None,
+            heads: Heads::default(),
+            given_up: GivenUp::default(),
+        })
+    }
+
     /// The connection that a request came on.
     ///
     /// # Errors

@@ -15,6 +15,7 @@ use pingora::protocols::l4::stream::Stream as TcpStream;
 use pingora::protocols::{GetSocketDigest, Stream};
 use pingora::server::ShutdownWatch;
 use rustls::ServerConfig;
+use rustls::pki_types::CertificateDer;
 use tokio_rustls::server::TlsStream;
 use tokio_rustls::{LazyConfigAcceptor, StartHandshake};
 use tracing::debug;
@@ -30,6 +31,7 @@ use super::rest::Octets;
 use super::stream::{Cut, FrontStream};
 use super::trust::Trust;
 use crate::config::Limits;
+use crate::forward_auth::Standing;
 
 /// Stands before the proxy on every TCP connection and terminates TLS.
 pub(crate) struct Front<Inner> {
@@ -80,17 +82,23 @@ impl<Inner> Front<Inner> {
             .client_hello()
             .server_name()
             .map(|name| name.to_ascii_lowercase().into_boxed_str());
-        let config = self.trust.load().server_config(server_name.as_deref());
+        let trust = self.trust.load_full();
+        let config = trust.server_config(server_name.as_deref());
         let tls = finished(started, config).await?;
         let connection = Connection {
             id: self.next_id.fetch_add(1, Ordering::Relaxed),
             peer,
             peer_text: HeaderValue::try_from(peer.to_string()).map_err(|_| HandshakeError::NoPeer)?,
             forwarded: OnceLock::new(),
-            server_name,
             certificate: leaf_of(&tls)?,
+            chain: match trust.asks_proxies(server_name.as_deref()) {
+                true => chain_of(&tls),
+                false => Vec::new(),
+            },
+            server_name,
+            proxy: Standing::default(),
             cut: Cut::default(),
-            _opened: opened,
+            _opened: Some(opened),
             heads: Heads::default(),
             octets: Octets::default(),
             given_up: GivenUp::default(),
@@ -193,6 +201,12 @@ const FIRST: Duration = Duration::from_secs(1);
 fn peer_of(tcp: &TcpStream) -> Option<IpAddr> {
     let address = tcp.get_socket_digest()?.peer_addr()?.as_inet()?.ip();
     Some(address.to_canonical())
+}
+
+/// All certificates that the client showed, leaf first.
+fn chain_of<S>(tls: &TlsStream<S>) -> Vec<CertificateDer<'static>> {
+    let chain = tls.get_ref().1.peer_certificates().unwrap_or_default();
+    chain.iter().map(|der| der.clone().into_owned()).collect()
 }
 
 fn leaf_of<S>(tls: &TlsStream<S>) -> Result<Option<LeafCertificate>, HandshakeError> {

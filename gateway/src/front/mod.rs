@@ -24,5 +24,5 @@ pub(crate) use limits::{ConnectionLimits, HandshakeLimits};
 pub(crate) use proxy_protocol::read as read_proxy_header;
 pub(crate) use stream::FrontStream;
 pub(crate) use trust::{Trust, TrustError};
-pub(crate) use verifier::ClientAuthority;
+pub(crate) use verifier::{ClientAuthority, ClientTrustError, DeviceVerifier};
 pub(crate) use websocket::FrameTracker;

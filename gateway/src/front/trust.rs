@@ -11,11 +11,11 @@ use ipnet::IpNet;
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
-use rustls::server::{ClientHello, NoServerSessionStorage, ResolvesServerCert, VerifierBuilderError};
+use rustls::server::{ClientHello, NoServerSessionStorage, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 use rustls::{ServerConfig, SupportedProtocolVersion};
 
-use super::verifier::{ClientAuthority, DeviceVerifier};
+use super::verifier::{ClientAuthority, ClientTrustError, DeviceVerifier};
 use crate::config::{ClientCertificate, Config, Host, KeyPairFiles, ServerCertificate, TlsVersion};
 
 /// Server certificates and client trust as of one load.
@@ -23,6 +23,9 @@ pub(crate) struct Trust {
     off: Arc<ServerConfig>,
     optional: Arc<ServerConfig>,
     required: Arc<ServerConfig>,
+    /// For the host where proxies ask: their own CAs count there too, so that whoever else asks is told and written down.
+    proxies: Arc<ServerConfig>,
+    forward_auth: Option<String>,
     modes: HashMap<String, ClientCertificate>,
     wildcard_modes: HashMap<String, ClientCertificate>,
     /// Load balancers that say by the PROXY protocol who connects.
@@ -68,12 +71,9 @@ pub(crate) enum TrustError {
         #[source]
         source: OcspError,
     },
-    /// A CA certificate cannot be a trust anchor.
-    #[error("expected CA certificates to trust")]
-    Anchor(#[source] rustls::Error),
-    /// The verifier cannot be built.
-    #[error("setting up the verification of client certificates")]
-    Verifier(#[source] VerifierBuilderError),
+    /// Client certificates cannot be verified.
+    #[error(transparent)]
+    Clients(#[from] ClientTrustError),
     /// rustls refuses the settings.
     #[error("setting up TLS")]
     Settings(#[source] rustls::Error),
@@ -96,28 +96,28 @@ impl Trust {
         self.balancers.iter().any(|network| network.contains(&peer))
     }
 
-    /// Reads the server certificates, and trusts client certificates of these CAs.
+    /// Reads the server certificates, and trusts client certificates of these CAs; where proxies ask, of theirs too.
     ///
     /// # Errors
     /// If a file is not as expected, or a host has no certificate.
     pub(crate) fn load(
         config: &Config,
         authorities: &[Arc<ClientAuthority>],
+        proxies: &[Arc<ClientAuthority>],
         now: Timestamp,
     ) -> Result<Self, TrustError> {
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let certificates = Arc::new(ServerCertificates::load(config, &provider, now)?);
-        let verified = |required| DeviceVerifier::new(authorities, &provider, required).map(Arc::new);
         let versions: &[&SupportedProtocolVersion] = match config.tls.minimum_version {
             TlsVersion::V1_3 => &[&rustls::version::TLS13],
             TlsVersion::V1_2 => &[&rustls::version::TLS13, &rustls::version::TLS12],
         };
-        let build = |verifier: Option<Arc<DeviceVerifier>>| {
+        let build = |verifier: Option<DeviceVerifier>| -> Result<_, TrustError> {
             let builder = ServerConfig::builder_with_provider(provider.clone())
                 .with_protocol_versions(versions)
                 .map_err(TrustError::Settings)?;
             let builder = match verifier {
-                Some(verifier) => builder.with_client_cert_verifier(verifier),
+                Some(verifier) => builder.with_client_cert_verifier(Arc::new(verifier)),
                 None => builder.with_no_client_auth(),
             };
             Ok(Arc::new(hardened(builder.with_cert_resolver(certificates.clone()))))
@@ -125,16 +125,26 @@ impl Trust {
         let (modes, wildcard_modes) = modes(config);
         Ok(Self {
             off: build(None)?,
-            optional: build(Some(verified(false)?))?,
-            required: build(Some(verified(true)?))?,
+            optional: build(Some(DeviceVerifier::new(authorities, false)?))?,
+            required: build(Some(DeviceVerifier::new(authorities, true)?))?,
+            proxies: build(Some(DeviceVerifier::new(&[authorities, proxies].concat(), false)?))?,
+            forward_auth: config.hosts.forward_auth.as_ref().map(ToString::to_string),
             modes,
             wildcard_modes,
             balancers: config.proxies.proxy_protocol.clone(),
         })
     }
 
+    /// Whether proxies of others ask at the host of this name.
+    pub(super) fn asks_proxies(&self, server_name: Option<&str>) -> bool {
+        server_name.is_some() && server_name == self.forward_auth.as_deref()
+    }
+
     /// The settings for a server name; without one, or for one that nobody answers to, the strictest.
     pub(crate) fn server_config(&self, server_name: Option<&str>) -> Arc<ServerConfig> {
+        if self.asks_proxies(server_name) {
+            return self.proxies.clone();
+        }
         let mode = server_name.and_then(|name| {
             let parent = || self.wildcard_modes.get(name.split_once('.')?.1);
             self.modes.get(name).or_else(parent).copied()
@@ -174,7 +184,8 @@ fn modes(config: &Config) -> (HashMap<String, ClientCertificate>, HashMap<String
         let mode = match config.host(own.as_str()) {
             Some(Host::Auth | Host::Admin) => ClientCertificate::Off,
             Some(Host::Device) => ClientCertificate::Optional,
-            Some(Host::Applications(_)) | None => continue,
+            // It has settings of its own.
+            Some(Host::ForwardAuth | Host::Applications(_)) | None => continue,
         };
         exact.insert(own.to_string(), mode);
     }

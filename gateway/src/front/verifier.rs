@@ -12,7 +12,6 @@ use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
 use rustls::server::{VerifierBuilderError, WebPkiClientVerifier};
 use rustls::{CertificateError, DigitallySignedStruct, DistinguishedName, Error, RootCertStore, SignatureScheme};
 
-use super::TrustError;
 use crate::config::OnStale;
 
 /// A CA whose client certificates may connect.
@@ -32,30 +31,40 @@ pub(crate) struct DeviceVerifier {
     each: Vec<(Arc<ClientAuthority>, Arc<dyn ClientCertVerifier>)>,
 }
 
+/// Says why nobody's certificates can be verified.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ClientTrustError {
+    /// A CA certificate cannot be a trust anchor.
+    #[error("expected CA certificates to trust")]
+    Anchor(#[source] Error),
+    /// The verifier cannot be built.
+    #[error("setting up the verification of client certificates")]
+    Verifier(#[source] VerifierBuilderError),
+}
+
 impl DeviceVerifier {
     /// Trusts the given CAs, those that vouch for most certificates first; `required` decides whether a client may come
     /// without a certificate.
     ///
     /// # Errors
-    /// If one of them cannot be trusted.
-    pub(crate) fn new(
-        authorities: &[Arc<ClientAuthority>],
-        provider: &Arc<CryptoProvider>,
-        required: bool,
-    ) -> Result<Self, TrustError> {
+    /// If there is none, or one of them cannot be trusted.
+    pub(crate) fn new(authorities: &[Arc<ClientAuthority>], required: bool) -> Result<Self, ClientTrustError> {
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
         let verifier = |anchors: &[Arc<ClientAuthority>]| {
             let mut roots = RootCertStore::empty();
             for authority in anchors {
-                roots.add(authority.anchor.der.clone()).map_err(TrustError::Anchor)?;
+                roots
+                    .add(authority.anchor.der.clone())
+                    .map_err(ClientTrustError::Anchor)?;
             }
-            chain_verifier(roots, provider, required).map_err(TrustError::Verifier)
+            chain_verifier(roots, &provider, required).map_err(ClientTrustError::Verifier)
         };
         let each = authorities.iter().map(|authority| {
             let verifier = verifier(std::slice::from_ref(authority))?;
             Ok((authority.clone(), verifier))
         });
         Ok(Self {
-            each: each.collect::<Result<_, TrustError>>()?,
+            each: each.collect::<Result<_, ClientTrustError>>()?,
             all: verifier(authorities)?,
         })
     }
@@ -76,6 +85,15 @@ fn chain_verifier(
 }
 
 impl ClientAuthority {
+    /// One that publishes no list.
+    pub(crate) fn without_list(anchor: Anchor) -> Self {
+        Self {
+            anchor,
+            revoked: None,
+            on_stale: OnStale::Refuse,
+        }
+    }
+
     /// Looks at what chain verification leaves open: the CA's own time, and its list.
     fn check(&self, chain: &[&CertificateDer<'_>], now: Timestamp) -> Result<(), CertificateError> {
         // RFC 5280, section 6.1.1 (d): an anchor's dates are not part of the path.

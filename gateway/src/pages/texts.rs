@@ -172,7 +172,7 @@ texts! {
     }
     /// Why a request does not pass, and what helps.
     denials: DenialTexts {
-        rules, other_ways, ambiguous_title, host, origin, assertion, cookie, source, method, unsettled_title, unsettled,
+        rules, other_ways, ambiguous_title, host, origin, assertion, cookie, source, method, forwarded, unsettled_title, unsettled,
         misdirected_title, misdirected, method_refused_title, method_refused, cross_site_title, cross_site,
         body_too_large_title, body_too_large, sign_in_title, not_signed_in, session_over, proof_too_old_title,
         device_deactivated_title, device_deactivated, device_suspended_title, device_suspended,
@@ -180,7 +180,7 @@ texts! {
         certificate_expired_title, certificate_expired, credentials_disagree_title, credentials_disagree,
         assertion_refused_title, assertion_refused, device_deleted_title, device_deleted, enrollment_ended_title,
         enrollment_ended, user_inactive_title, user_inactive, policy_title, forbidden, not_permitted, policy_failed,
-        token_refused_title, token_refused, code_over_title, code_over,
+        proxy_untrusted_title, proxy_untrusted, token_refused_title, token_refused, code_over_title, code_over,
     }
     /// Why the address of a request is not taken.
     targets: TargetTexts {

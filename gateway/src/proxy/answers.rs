@@ -1,12 +1,16 @@
 //! How does the gateway itself answer a request to an application? With a refusal, a fault, or another place.
 
+use bytes::Bytes;
 use http::StatusCode;
+use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::proxy::Session;
 
 use super::Gateway;
 use crate::auth;
 use crate::front::LetGo;
-use crate::request::{Arrived, Asked, Decision, Denial, Fault, Record, Refused, View, deny, fail, redirect};
+use crate::request::{
+    Arrived, Asked, Decision, Denial, Fault, Record, Refused, View, deny, fail, redirect, refusal, write,
+};
 use crate::setup::Setup;
 
 impl Gateway {
@@ -18,8 +22,20 @@ impl Gateway {
         arrived: &Arrived,
         denial: &Denial,
     ) -> pingora::Result<bool> {
-        let headers = &session.req_header().headers;
-        let sign_in = auth::way_to_sign_in(&self.world, view, arrived, headers, denial);
+        let (head, body) = self.refusal(session.req_header(), view, arrived, denial)?;
+        write(session, head, body).await?;
+        Ok(true)
+    }
+
+    /// What is answered to a request with this head that does not pass.
+    pub(super) fn refusal(
+        &self,
+        head: &RequestHeader,
+        view: &View,
+        arrived: &Arrived,
+        denial: &Denial,
+    ) -> pingora::Result<(ResponseHeader, Bytes)> {
+        let sign_in = auth::way_to_sign_in(&self.world, view, arrived, &head.headers, denial);
         let nonce = matches!(denial, Denial::AssertionRefused).then(|| self.world.nonces.issue(view.now));
         let asked = Asked {
             request_id: &arrived.id,
@@ -29,8 +45,7 @@ impl Gateway {
             sign_in: sign_in.as_ref(),
             nonce,
         };
-        deny(session, denial, &asked).await?;
-        Ok(true)
+        refusal(head, denial, &asked)
     }
 
     /// Tells a client that may pass where what it asks for is now.
@@ -57,9 +72,18 @@ impl Gateway {
         Ok(true)
     }
 
-    /// Answers a request that goes no further than its arrival.
+    /// Writes down a request that was refused on arrival, and answers it.
     pub(super) async fn refuse(&self, session: &mut Session, view: &View, refused: &Refused) -> pingora::Result<bool> {
-        let path = String::from_utf8_lossy(session.req_header().raw_path()).into_owned();
+        self.record_refused(session.req_header(), view, refused, None);
+        // What could not be read in one way leaves a connection whose state nobody can be sure of.
+        session.set_keepalive(None);
+        deny(session, &refused.denial, &asked_by_refused(view, refused)).await?;
+        Ok(true)
+    }
+
+    /// Writes down a request that was refused on arrival.
+    pub(super) fn record_refused(&self, head: &RequestHeader, view: &View, refused: &Refused, proxy: Option<&str>) {
+        let path = String::from_utf8_lossy(head.raw_path()).into_owned();
         let path: String = path
             .split('?')
             .next()
@@ -67,7 +91,6 @@ impl Gateway {
             .chars()
             .take(LOGGED_PATH)
             .collect();
-        let method = session.req_header().method.clone();
         metrics::counter!("latchkey_decisions_total", "code" => refused.denial.code()).increment(1);
         self.world.log.write(&Record {
             time: view.now,
@@ -77,7 +100,8 @@ impl Gateway {
             session: None,
             risk: None,
             app: None,
-            method: method.as_str(),
+            proxy,
+            method: head.method.as_str(),
             path: &path,
             action: "none",
             decision: Decision::Deny,
@@ -89,18 +113,18 @@ impl Gateway {
             revision: view.directory.revision(),
             latency_us: 0,
         });
-        // What could not be read in one way leaves a connection whose state nobody can be sure of.
-        session.set_keepalive(None);
-        let asked = Asked {
-            request_id: &refused.id,
-            browser: refused.browser,
-            setup: &view.setup,
-            place: refused.place,
-            sign_in: None,
-            nonce: None,
-        };
-        deny(session, &refused.denial, &asked).await?;
-        Ok(true)
+    }
+}
+
+/// What is known for the answer to a request that was refused on arrival.
+pub(super) fn asked_by_refused<'a>(view: &'a View, refused: &'a Refused) -> Asked<'a> {
+    Asked {
+        request_id: &refused.id,
+        browser: refused.browser,
+        setup: &view.setup,
+        place: refused.place,
+        sign_in: None,
+        nonce: None,
     }
 }
 

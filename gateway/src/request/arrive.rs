@@ -13,12 +13,14 @@ use super::denial::{Ambiguity, Denial};
 use super::source::source;
 use super::target;
 use crate::config::{Host, Moved, PathOptions, Spelling, Treatment, Way};
+use crate::forward_auth::TrustedProxy;
 use crate::front::Connection;
 use crate::pages::Place;
 use crate::sessions::Grip;
 use crate::setup::{Served, Setup};
 
 /// A request that can be read in one way only. The same values are routed, judged, logged and forwarded.
+#[derive(Clone)]
 pub(crate) struct Arrived {
     /// Names the request in the answer, the logs and towards the application: 128 random bits in hexadecimal.
     pub(crate) id: String,
@@ -26,8 +28,10 @@ pub(crate) struct Arrived {
     pub(crate) started: Instant,
     /// Where the client is: who connects, or whom a proxy of ours names.
     pub(crate) peer: IpAddr,
-    /// The connection it came on.
+    /// The connection it came on; behind a proxy of others the client's with that one.
     pub(crate) connection: Arc<Connection>,
+    /// The proxy of others that asks about it and passes it on by itself.
+    pub(crate) proxy: Option<Arc<TrustedProxy>>,
     /// The host, in lower case, without a port.
     pub(crate) host: String,
     /// The host as the client wrote it, with its port.
@@ -65,9 +69,19 @@ impl Arrived {
     pub(crate) fn is_reserved(&self) -> bool {
         self.path.starts_with(RESERVED)
     }
+
+    /// The host with the port at which browsers reach it, whatever port a client wrote.
+    pub(crate) fn public_authority(&self, setup: &Setup) -> String {
+        match self.proxy.as_ref().map(|proxy| proxy.settings.public_port) {
+            None => setup.authority_of(&self.host),
+            Some(443) => self.host.clone(),
+            Some(port) => format!("{}:{port}", self.host),
+        }
+    }
 }
 
 /// Where a request goes that may pass.
+#[derive(Clone)]
 pub(crate) enum Onward {
     /// To the application as it came.
     AsItCame,
@@ -86,6 +100,8 @@ pub(crate) enum Site {
     Admin,
     /// The gateway: devices renew their certificates.
     Device,
+    /// The gateway: proxies of others ask what is decided.
+    ForwardAuth,
     /// An application.
     Application(Arc<Served>),
 }
@@ -96,7 +112,7 @@ impl Site {
         match self {
             Self::Auth => Place::Auth,
             Self::Application(_) => Place::Application,
-            Self::Admin | Self::Device => Place::Elsewhere,
+            Self::Admin | Self::Device | Self::ForwardAuth => Place::Elsewhere,
         }
     }
 
@@ -106,6 +122,7 @@ impl Site {
             Self::Auth => "auth",
             Self::Admin => "admin",
             Self::Device => "device",
+            Self::ForwardAuth => "forward-auth",
             Self::Application(served) => &served.application.name,
         }
     }
@@ -131,6 +148,8 @@ pub(crate) struct Arrival<'a> {
     pub(crate) first_line: Option<&'a [u8]>,
     /// The connection.
     pub(crate) connection: &'a Arc<Connection>,
+    /// The proxy of others that asks about it.
+    pub(crate) proxy: Option<Arc<TrustedProxy>>,
     /// 128 random bits.
     pub(crate) random: u128,
 }
@@ -161,7 +180,7 @@ impl Arrival<'_> {
         match answering {
             Some(Host::Auth) => Place::Auth,
             Some(Host::Applications(_)) => Place::Application,
-            Some(Host::Admin | Host::Device) | None => Place::Elsewhere,
+            Some(Host::Admin | Host::Device | Host::ForwardAuth) | None => Place::Elsewhere,
         }
     }
 
@@ -192,6 +211,7 @@ impl Arrival<'_> {
             Host::Auth => Site::Auth,
             Host::Admin => Site::Admin,
             Host::Device => Site::Device,
+            Host::ForwardAuth => Site::ForwardAuth,
             Host::Applications(routes) => {
                 let application = routes.application_for(&matched_path);
                 // What is the gateway's own is there whichever paths applications have.
@@ -205,21 +225,28 @@ impl Arrival<'_> {
         let websocket = is_websocket(head);
         let action = Action::of(head.method.as_str(), websocket);
         let allowed = match &site {
-            Site::Application(served) if !path.starts_with(RESERVED) => served.application.allowed_origins.as_slice(),
-            Site::Application(_) | Site::Auth | Site::Admin | Site::Device => &[],
+            // Proxies ask with the fields of their clients, and no browser has the certificate of one.
+            Site::ForwardAuth => None,
+            Site::Application(served) if !path.starts_with(RESERVED) => {
+                Some(served.application.allowed_origins.as_slice())
+            }
+            Site::Application(_) | Site::Auth | Site::Admin | Site::Device => Some(<&[String]>::default()),
         };
         let treatment = match &site {
             Site::Application(served) => Some(served.application.treatment(&matched_path).clone()),
-            Site::Auth | Site::Admin | Site::Device => None,
+            Site::Auth | Site::Admin | Site::Device | Site::ForwardAuth => None,
         };
         let way = treatment.as_ref().map_or(&Way::Straight, |treatment| &treatment.way);
         let onward = onward(way, path, target, head.raw_path(), options)?;
-        check_origin(&head.headers, allowed, &authority, action)?;
+        if let Some(allowed) = allowed {
+            check_origin(&head.headers, allowed, &authority, action)?;
+        }
         Ok(Arrived {
             id: id.to_owned(),
             started: Instant::now(),
             peer,
             connection: self.connection.clone(),
+            proxy: self.proxy.clone(),
             host,
             authority,
             site,
@@ -312,7 +339,7 @@ fn onward(way: &Way, path: &str, target: &[u8], came: &[u8], options: PathOption
 fn path_options(answering: Host<'_>) -> PathOptions {
     match answering {
         Host::Applications(routes) => routes.paths,
-        Host::Auth | Host::Admin | Host::Device => PathOptions {
+        Host::Auth | Host::Admin | Host::Device | Host::ForwardAuth => PathOptions {
             encoded_slashes: Spelling::Refuse,
             path_parameters: Spelling::Refuse,
             case_insensitive: false,

@@ -7,7 +7,7 @@ use http::HeaderMap;
 use tracing::info;
 
 use super::denial::{Ambiguity, Denial};
-use crate::nonces::Nonces;
+use crate::nonces::{NonceRefused, Nonces};
 
 /// An assertion that was verified, and when.
 #[derive(Debug, Clone)]
@@ -41,6 +41,8 @@ pub(crate) struct AssertedRequest<'a> {
     pub(crate) url: &'a str,
     /// The present moment.
     pub(crate) now: Timestamp,
+    /// Whether its nonce was used up by the first of two questions about it, of which this one permits nothing.
+    pub(crate) asked_before: bool,
 }
 
 /// Verifies the assertion in a request's head, if there is one, and burns its nonce.
@@ -74,9 +76,10 @@ pub(crate) fn present(
         now: asked.now,
     };
     let assertion = verify_assertion(token, enrollment, &expected).map_err(|error| refused(&error))?;
-    nonces
-        .burn(assertion.nonce(), asked.now)
-        .map_err(|error| refused(&error))?;
+    match nonces.burn(assertion.nonce(), asked.now) {
+        Err(NonceRefused::Used) if asked.asked_before => {}
+        burnt => burnt.map_err(|error| refused(&error))?,
+    }
     Ok(Some(Presented {
         assertion,
         at: asked.now,

@@ -55,6 +55,8 @@ pub(crate) enum Denial {
     Policy(Denied),
     /// Its source asks more often than it may.
     TooManyRequests,
+    /// Whoever asks what is decided is no proxy of the configuration.
+    ProxyUntrusted,
     /// The admin API's token is missing, unknown, over, or not for this network.
     TokenRefused,
 }
@@ -76,6 +78,8 @@ pub(crate) enum Ambiguity {
     Source,
     /// Its method: not one of upper-case letters.
     Method,
+    /// What a proxy of others says of it.
+    Forwarded,
 }
 
 impl Denial {
@@ -108,6 +112,7 @@ impl Denial {
                 Cause::PolicyFailed => "policy-failed",
             },
             Self::TooManyRequests => "too-many-requests",
+            Self::ProxyUntrusted => "proxy-untrusted",
             Self::TokenRefused => "token-refused",
         }
     }
@@ -138,6 +143,7 @@ impl Denial {
             | Self::DeviceDeleted
             | Self::EnrollmentEnded
             | Self::UserInactive
+            | Self::ProxyUntrusted
             | Self::Policy(_) => 403,
         }
     }
@@ -167,6 +173,7 @@ impl Denial {
             Self::UserInactive => said.user_inactive_title,
             Self::Policy(_) => said.policy_title,
             Self::TooManyRequests => texts.faults.too_many_title,
+            Self::ProxyUntrusted => said.proxy_untrusted_title,
             Self::TokenRefused => said.token_refused_title,
         }
     }
@@ -196,6 +203,7 @@ impl Denial {
             Self::EnrollmentEnded => said.enrollment_ended,
             Self::UserInactive => said.user_inactive,
             Self::TooManyRequests => texts.faults.too_many,
+            Self::ProxyUntrusted => said.proxy_untrusted,
             Self::TokenRefused => said.token_refused,
         };
         detail.into()
@@ -218,6 +226,7 @@ const fn detail_of_ambiguity(texts: &Texts, ambiguity: Ambiguity) -> &'static st
         Ambiguity::Cookie => said.cookie,
         Ambiguity::Source => said.source,
         Ambiguity::Method => said.method,
+        Ambiguity::Forwarded => said.forwarded,
     }
 }
 

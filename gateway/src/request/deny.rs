@@ -85,11 +85,21 @@ struct ProblemReason<'a> {
 
 /// Answers a denial: a page for a person, else `application/problem+json`.
 pub(crate) async fn deny(session: &mut Session, denial: &Denial, asked: &Asked<'_>) -> pingora::Result<()> {
+    let (head, body) = refusal(session.req_header(), denial, asked)?;
+    write(session, head, body).await
+}
+
+/// The answer to a request with this head that is denied.
+pub(crate) fn refusal(
+    request: &RequestHeader,
+    denial: &Denial,
+    asked: &Asked<'_>,
+) -> pingora::Result<(ResponseHeader, Bytes)> {
     if let Some(sign_in) = asked.sign_in.filter(|sign_in| asked.browser && sign_in.at_once) {
-        return redirect(session, StatusCode::FOUND, &sign_in.url, asked).await;
+        return redirection(StatusCode::FOUND, &sign_in.url, asked);
     }
     let answer = match asked.browser {
-        true => denial_page(denial, asked, asked.shell(session.req_header())),
+        true => denial_page(denial, asked, asked.shell(request)),
         false => denial_problem(denial, asked),
     };
     let mut head = head(denial.status(), &answer, asked)?;
@@ -108,7 +118,7 @@ pub(crate) async fn deny(session: &mut Session, denial: &Denial, asked: &Asked<'
     if let (Denial::AssertionRefused, Some(nonce)) = (denial, &asked.nonce) {
         head.insert_header(NONCE_FIELD, nonce)?;
     }
-    write(session, head, answer.body).await
+    Ok((head, answer.body))
 }
 
 /// Answers a fault with the request's id, by which the operator finds it in the log.
@@ -340,6 +350,11 @@ pub(crate) async fn redirect(
     to: &str,
     asked: &Asked<'_>,
 ) -> pingora::Result<()> {
+    let (head, body) = redirection(status, to, asked)?;
+    write(session, head, body).await
+}
+
+fn redirection(status: StatusCode, to: &str, asked: &Asked<'_>) -> pingora::Result<(ResponseHeader, Bytes)> {
     let answer = Answer {
         body: Bytes::new(),
         fields: vec![
@@ -351,10 +366,11 @@ pub(crate) async fn redirect(
     if let Ok(location) = HeaderValue::from_str(to) {
         head.insert_header(header::LOCATION, location)?;
     }
-    write(session, head, answer.body).await
+    Ok((head, answer.body))
 }
 
-async fn write(session: &mut Session, head: ResponseHeader, body: Bytes) -> pingora::Result<()> {
+/// Writes an answer.
+pub(crate) async fn write(session: &mut Session, head: ResponseHeader, body: Bytes) -> pingora::Result<()> {
     let without_body = body.is_empty() || session.req_header().method == Method::HEAD;
     session.write_response_header(Box::new(head), without_body).await?;
     if !without_body {

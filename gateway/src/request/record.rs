@@ -34,6 +34,9 @@ pub(crate) struct Record<'a> {
     pub(crate) risk: Option<Risk>,
     /// The application, `auth` or `admin`.
     pub(crate) app: Option<&'a str>,
+    /// The proxy of others that asked, where one did.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) proxy: Option<&'a str>,
     /// The request's method.
     pub(crate) method: &'a str,
     /// The request's path, as received and as forwarded; without the query.
@@ -316,6 +319,7 @@ mod tests {
             session: None,
             risk: None,
             app: Some("wiki"),
+            proxy: None,
             method: "GET",
             path,
             action: "read",
