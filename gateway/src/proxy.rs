@@ -1,23 +1,24 @@
 //! How do Pingora's hooks call the steps of a request? Each in a few lines.
 
 mod failing;
+mod reading;
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use directory::UserId;
-use http::{StatusCode, header};
+use http::StatusCode;
 use pingora::http::{RequestHeader, ResponseHeader};
-use pingora::protocols::http::ServerSession;
 use pingora::proxy::{FailToProxy, ProxyHttp, Session};
 use pingora::upstreams::peer::HttpPeer;
 use pingora::{Error, ErrorSource, ErrorType};
 use tracing::{error, warn};
 
 use self::failing::{FailedAnswer, Tries, answer_to};
+use self::reading::{arrive, check_length, keep_alive};
 use crate::auth;
 use crate::cookies::Cookie;
 use crate::front::{Connection, LetGo};
@@ -27,10 +28,11 @@ use crate::live::{Registration, Scope};
 use crate::logs::Chain;
 use crate::pages::Place;
 use crate::request::{
-    Ambiguity, Arrival, Arrived, Asked, AssertedRequest, Decision, Denial, Permit, Record, Refused, Site, Verdict,
-    View, decide, deny, drop_nominated, fail, is_websocket, prepare, prepare_answer, present,
+    Ambiguity, Arrived, Asked, AssertedRequest, Decision, Denial, Permit, Record, Refused, Site, Verdict, View, decide,
+    deny, drop_nominated, fail, prepare, prepare_answer, present,
 };
 use crate::setup::Served;
+use crate::telemetry::{ALLOWED, Traced};
 use crate::upstream::Upstreams;
 use crate::world::World;
 
@@ -53,6 +55,7 @@ pub(crate) struct Context {
     registration: Option<Registration>,
     tries: Tries,
     received: u64,
+    traced: Traced,
 }
 
 #[async_trait]
@@ -68,6 +71,7 @@ impl ProxyHttp for Gateway {
             registration: None,
             tries: Tries::default(),
             received: 0,
+            traced: Traced::default(),
         }
     }
 
@@ -75,16 +79,22 @@ impl ProxyHttp for Gateway {
         let connection = Connection::of(session.digest())?;
         connection.heads.arrived();
         let view = self.world.view();
+        context.traced = self.trace(session, &connection, &view);
         let mut arrived = match arrive(session, &connection, &view) {
             Ok(arrived) => arrived,
-            Err(refused) => return self.refuse(session, &view, &refused).await,
+            Err(refused) => {
+                context.traced.decided(Instant::now(), refused.denial.code(), None);
+                return self.refuse(session, &view, &refused).await;
+            }
         };
+        context.traced.arrived(&arrived);
         let presented = self.recognize(session, &mut arrived, &view);
         let arrived = Arc::new(arrived);
         context.arrived = Some(arrived.clone());
         keep_alive(session, &view);
         match (arrived.site.clone(), presented) {
             (Site::Auth | Site::Admin | Site::Device, Ok(())) => {
+                context.traced.decided(arrived.started, ALLOWED, None);
                 self.hosts.serve(&self.world, session, &arrived).await?;
                 Ok(true)
             }
@@ -93,10 +103,12 @@ impl ProxyHttp for Gateway {
                 Ok(true)
             }
             (Site::Auth | Site::Admin | Site::Device, Err(denial)) => {
+                context.traced.decided(arrived.started, denial.code(), None);
                 self.world.record_own(&arrived, &view, Err(&denial));
                 self.answer_denial(session, &view, &arrived, &denial).await
             }
             (Site::Application(_), Err(denial)) => {
+                context.traced.decided(arrived.started, denial.code(), None);
                 self.world.record(&arrived, &view, &Verdict::denied(denial.clone()));
                 self.answer_denial(session, &view, &arrived, &denial).await
             }
@@ -106,12 +118,17 @@ impl ProxyHttp for Gateway {
 
     async fn upstream_peer(&self, _session: &mut Session, context: &mut Context) -> pingora::Result<Box<HttpPeer>> {
         let Context {
-            permit, arrived, tries, ..
+            permit,
+            arrived,
+            tries,
+            traced,
+            ..
         } = context;
         let (Some(permit), Some(arrived)) = (permit, arrived) else {
             return Error::e_explain(ErrorType::InternalError, "no permit");
         };
         let (peer, place) = self.upstreams.peer(permit, arrived, &tries.been_at).await?;
+        traced.sent_to(place.server());
         tries.begin(permit, place);
         Ok(peer)
     }
@@ -170,7 +187,9 @@ impl ProxyHttp for Gateway {
         prepare(head, arrived, permit, &self.world.identities, &issuing).map_err(|error| {
             error!(request = %arrived.id, error = %Chain(&error), "the identity cannot be passed on");
             Error::explain(ErrorType::InternalError, "the identity cannot be passed on")
-        })
+        })?;
+        context.traced.pass_on(head);
+        Ok(())
     }
 
     async fn request_body_filter(
@@ -198,8 +217,10 @@ impl ProxyHttp for Gateway {
     ) -> pingora::Result<()> {
         let (permit, arrived) = allowed(context)?;
         context.tries.worked(permit);
+        let arrived = arrived.clone();
         prepare_answer(head, permit, &arrived.id);
         context.scope.answered.store(true, Ordering::Relaxed);
+        context.traced.answered(head.status);
         if head.status == StatusCode::SWITCHING_PROTOCOLS && arrived.websocket {
             arrived.connection.cut.begin_websocket();
             let _ = context.scope.websocket.set(arrived.connection.clone());
@@ -242,6 +263,10 @@ impl ProxyHttp for Gateway {
         }
     }
 
+    async fn logging(&self, session: &mut Session, _error: Option<&Error>, context: &mut Context) {
+        context.traced.ended(session.response_written().map(|head| head.status));
+    }
+
     fn suppress_error_log(&self, _session: &Session, _context: &Context, _error: &Error) -> bool {
         // `fail_to_proxy` has logged it, with the request's id.
         true
@@ -249,6 +274,18 @@ impl ProxyHttp for Gateway {
 }
 
 impl Gateway {
+    /// Begins a trace, where anybody takes them.
+    fn trace(&self, session: &Session, connection: &Connection, view: &View) -> Traced {
+        let proxies = &view.setup.config.proxies.forwarded_for;
+        let is_ours = || proxies.iter().any(|network| network.contains(&connection.peer));
+        Traced::begin(
+            self.world.telemetry.as_ref(),
+            &session.req_header().headers,
+            is_ours,
+            view.now,
+        )
+    }
+
     /// Judges a request to an application; answers it if it does not pass.
     async fn judge(
         &self,
@@ -258,8 +295,10 @@ impl Gateway {
         served: &Arc<Served>,
         view: View,
     ) -> pingora::Result<bool> {
+        let since = Instant::now();
         let (verdict, view) = self.verdict(context, arrived, served, view);
         let verdict = check_length(session, served, verdict);
+        note_decision(&mut context.traced, since, &verdict);
         self.world.record(arrived, &view, &verdict);
         match verdict.outcome {
             Ok(permit) => {
@@ -410,6 +449,17 @@ impl Gateway {
     }
 }
 
+/// Hands a decision to the trace.
+fn note_decision(traced: &mut Traced, since: Instant, verdict: &Verdict) {
+    match &verdict.outcome {
+        Ok(permit) => {
+            let user = permit.granted().map(|granted| granted.identified.user.id);
+            traced.decided(since, ALLOWED, user);
+        }
+        Err(denial) => traced.decided(since, denial.code(), verdict.asked.user.as_ref().map(|user| user.id)),
+    }
+}
+
 /// How often a request is judged before it goes on although the world keeps changing.
 const MOST_TRIES: usize = 8;
 
@@ -444,62 +494,10 @@ fn note_given_up(session: &Session, error: &Error, context: &Context) {
     }
 }
 
-fn arrive(session: &Session, connection: &Arc<Connection>, view: &View) -> Result<Arrived, Box<Refused>> {
-    let raw = match session.as_downstream() {
-        ServerSession::H1(http1) => Some(http1.get_headers_raw_bytes()),
-        _ => None,
-    };
-    let first_line = raw.as_ref().and_then(|raw| first_line(raw));
-    let head = session.req_header();
-    Arrival {
-        head,
-        first_line,
-        connection,
-        random: rand::random(),
-    }
-    .read(&view.setup)
-}
-
-/// The request line; empty lines may go before it (RFC 9112, section 2.2).
-fn first_line(raw: &[u8]) -> Option<&[u8]> {
-    raw.split(|byte| *byte == b'\n')
-        .find(|line| !line.trim_ascii().is_empty())
-}
-
 fn allowed(context: &Context) -> pingora::Result<(&Permit, &Arc<Arrived>)> {
     let missing = || Error::explain(ErrorType::InternalError, "no permit");
     Ok((
         context.permit.as_ref().ok_or_else(missing)?,
         context.arrived.as_ref().ok_or_else(missing)?,
     ))
-}
-
-fn keep_alive(session: &mut Session, view: &View) {
-    if session.get_keepalive().is_some() {
-        session.set_keepalive(Some(view.setup.config.idle_timeout.as_secs().max(1)));
-    }
-    session.as_downstream_mut().set_pipelining_enabled(true);
-    if session.is_http2() {
-        // The front sees when a connection takes nothing; one stream of many only Pingora does.
-        session
-            .as_downstream_mut()
-            .set_write_timeout(Some(view.setup.config.idle_timeout));
-    }
-    if !is_websocket(session.req_header()) && session.is_upgrade_req() {
-        session.req_header_mut().remove_header(&header::UPGRADE);
-    }
-}
-
-/// Refuses a body that says of itself that it is too large, before anything of it is read.
-fn check_length(session: &Session, served: &Served, verdict: Verdict) -> Verdict {
-    let declared = session
-        .get_header(header::CONTENT_LENGTH)
-        .and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
-    match (served.application.body_limit, declared) {
-        (Some(limit), Some(length)) if length > limit && verdict.outcome.is_ok() => Verdict {
-            outcome: Err(Denial::BodyTooLarge),
-            ..verdict
-        },
-        _ => verdict,
-    }
 }

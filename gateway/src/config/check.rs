@@ -19,6 +19,7 @@ use super::raw::{
 };
 use super::routes::Routes;
 use super::source::Source;
+use super::telemetry::check_telemetry;
 use super::values::{
     Expected, address, duration, label, level, limit, loopback_address, name, network, number, one_of,
 };
@@ -87,6 +88,7 @@ impl RawConfig {
         let branding = check_branding(&self.branding, checker);
         let zones = check_zones(&self.zones, checker);
         let proxies = check_proxies(&self.proxies, checker);
+        let telemetry = check_telemetry(&self.telemetry, checker);
         let shutdown_grace = self.shutdown_grace.as_deref().unwrap_or("10s");
         let shutdown_grace = checker.value("shutdown_grace", shutdown_grace, duration(Duration::ZERO..=60 * MINUTE));
         let auth = checker.value("hosts.auth", &self.hosts.auth, HostName::parse);
@@ -127,6 +129,7 @@ impl RawConfig {
             branding: branding?,
             zones: zones?,
             proxies: proxies?,
+            telemetry: telemetry?,
             shutdown_grace: shutdown_grace?,
             routes,
         })

@@ -12,6 +12,7 @@ mod problems;
 mod raw;
 mod routes;
 mod source;
+mod telemetry;
 mod upstream;
 mod values;
 mod webauthn;
@@ -39,6 +40,7 @@ pub(crate) use hosts::{HostName, HostPattern};
 pub(crate) use mail::{Mail, MailServer, MailTls, MailWay};
 pub(crate) use problems::ConfigErrors;
 pub(crate) use routes::Host;
+pub(crate) use telemetry::Otlp;
 #[cfg(test)]
 pub(crate) use upstream::CircuitBreaker;
 pub(crate) use upstream::{Balance, HealthCheck, Protocol, Server, Upstream};
@@ -109,6 +111,8 @@ pub(crate) struct Config {
     pub(crate) zones: Vec<Zone>,
     /// Whose word counts on where clients are.
     pub(crate) proxies: Proxies,
+    /// Who takes traces and metrics, if anybody does.
+    pub(crate) telemetry: Option<Otlp>,
     /// How long open requests may go on after a stop was asked for.
     pub(crate) shutdown_grace: Duration,
     routes: Routes,

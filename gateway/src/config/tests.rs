@@ -101,6 +101,8 @@ fn the_example_shows_every_key_there_is() {
         "\npages:",
         "\nbranding:",
         "\nproxies:",
+        "\ntelemetry:",
+        "  otlp:",
         "  - name: office",
         "    upstream:",
         "      health_check:",
@@ -386,6 +388,7 @@ impl Place {
             "mdm-ca.pem",
             "mdm-ca.crl",
             "mail-ca.pem",
+            "otlp-headers",
             "mail-password",
         ] {
             fs::write(at("tls").join(name), "").unwrap();
