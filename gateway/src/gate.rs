@@ -102,6 +102,8 @@ impl HttpServerApp for Gate {
     }
 
     async fn http_cleanup(&self) {
+        // Who was let in has a moment for a request that may be on its way already; its answer is the connection's last.
+        tokio::time::sleep(ON_ITS_WAY).await;
         self.inner.http_cleanup().await;
     }
 }
@@ -113,3 +115,6 @@ tokio::task_local! {
 
 /// How long a WebSocket that was cut has for its close frame.
 const FAREWELL: Duration = Duration::from_millis(100);
+
+/// How long a request may be on its way when the gateway begins to stop.
+const ON_ITS_WAY: Duration = Duration::from_secs(1);

@@ -171,7 +171,9 @@ pub(crate) fn load(config: &Path, now: Timestamp) -> Result<Loaded, LoadFailure>
     let retired = load_retired(&config, now)?;
     let authorities = load_client_authorities(&config, now)?;
     check_server_certificates(&config)?;
-    let own: Vec<_> = std::iter::once(&authority).chain(retired.iter().map(AsRef::as_ref)).collect();
+    let own: Vec<_> = std::iter::once(&authority)
+        .chain(retired.iter().map(AsRef::as_ref))
+        .collect();
     let proxies = load_proxy_authorities(&config, &own, now)?;
     let trust = Trust::load(&config, &authorities, &proxies.concat(), now)?;
     let asking = config.forward_proxies.iter().cloned().zip(proxies);

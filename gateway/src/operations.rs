@@ -35,11 +35,18 @@ pub(crate) fn router(operations: Operations) -> Router {
         .with_state(operations)
 }
 
+impl Operations {
+    /// All metrics as of now, in Prometheus' text format.
+    pub(crate) fn exposition(&self) -> String {
+        let open = u32::try_from(self.open.count()).unwrap_or(u32::MAX);
+        metrics::gauge!("latchkey_connections").set(open);
+        metrics::gauge!("latchkey_live_requests").set(u32::try_from(self.live.len()).unwrap_or(u32::MAX));
+        self.metrics.render()
+    }
+}
+
 async fn render(State(operations): State<Operations>) -> String {
-    let open = u32::try_from(operations.open.count()).unwrap_or(u32::MAX);
-    metrics::gauge!("latchkey_connections").set(open);
-    metrics::gauge!("latchkey_live_requests").set(u32::try_from(operations.live.len()).unwrap_or(u32::MAX));
-    operations.metrics.render()
+    operations.exposition()
 }
 
 async fn ready(State(operations): State<Operations>) -> impl IntoResponse {
@@ -104,6 +111,14 @@ pub(crate) fn describe() {
     metrics::describe_counter!(
         "latchkey_phishing_declined_total",
         "Challenges that a foreign page handed to a device or a security key."
+    );
+    metrics::describe_counter!(
+        "latchkey_traces_total",
+        "Recorded requests by outcome: `sent`, `failed`, `lost` (no room in the queue)."
+    );
+    metrics::describe_counter!(
+        "latchkey_telemetry_messages_total",
+        "Messages by OTLP, by what and outcome."
     );
     metrics::describe_gauge!("latchkey_sessions", "Sessions that live.");
     metrics::describe_gauge!("latchkey_connected_agents", "Agents that can be asked by push.");

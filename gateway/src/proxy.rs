@@ -4,16 +4,17 @@ mod answers;
 mod bounds;
 mod failing;
 mod forwarded;
+mod reading;
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Instant;
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use directory::UserId;
-use http::{HeaderMap, StatusCode, header};
+use http::{HeaderMap, StatusCode};
 use pingora::http::{RequestHeader, ResponseHeader};
-use pingora::protocols::http::ServerSession;
 use pingora::proxy::{FailToProxy, ProxyHttp, Session};
 use pingora::upstreams::peer::HttpPeer;
 use pingora::{Error, ErrorSource, ErrorType};
@@ -22,6 +23,7 @@ use tracing::{error, warn};
 
 use self::bounds::{Received, bound_handshake, bound_in_all};
 use self::failing::{FailedAnswer, Tries, answer_to};
+use self::reading::{arrive, check_length, keep_alive};
 use crate::cookies::Cookie;
 use crate::front::{Connection, LetGo};
 use crate::gate::Gate;
@@ -30,10 +32,11 @@ use crate::live::{Registration, Scope};
 use crate::logs::Chain;
 use crate::pages::Place;
 use crate::request::{
-    Ambiguity, Arrival, Arrived, Asked, AssertedRequest, Denial, Onward, Permit, Refused, RequestRates, Site, Verdict,
-    View, decide, deny, drop_nominated, fail, is_websocket, prepare, prepare_answer, present,
+    Ambiguity, Arrived, Asked, AssertedRequest, Denial, Onward, Permit, RequestRates, Site, Verdict, View, decide,
+    deny, drop_nominated, fail, prepare, prepare_answer, present,
 };
 use crate::setup::Served;
+use crate::telemetry::{ALLOWED, Traced};
 use crate::upstream::Upstreams;
 use crate::world::World;
 
@@ -60,6 +63,7 @@ pub(crate) struct Context {
     received: Received,
     /// Ends the request when it has had all its time.
     _bound: Option<DropGuard>,
+    traced: Traced,
 }
 
 #[async_trait]
@@ -76,6 +80,7 @@ impl ProxyHttp for Gateway {
             tries: Tries::default(),
             received: Received::default(),
             _bound: None,
+            traced: Traced::default(),
         }
     }
 
@@ -83,10 +88,15 @@ impl ProxyHttp for Gateway {
         let connection = Connection::of(session.digest())?;
         connection.heads.arrived();
         let view = self.world.view();
+        context.traced = self.trace(session, &connection, &view);
         let mut arrived = match arrive(session, &connection, &view) {
             Ok(arrived) => arrived,
-            Err(refused) => return self.refuse(session, &view, &refused).await,
+            Err(refused) => {
+                context.traced.decided(Instant::now(), refused.denial.code(), None);
+                return self.refuse(session, &view, &refused).await;
+            }
         };
+        context.traced.arrived(&arrived);
         let presented = self.recognize(&session.req_header().headers, &mut arrived, &view, false);
         let arrived = Arc::new(arrived);
         context.arrived = Some(arrived.clone());
@@ -95,6 +105,7 @@ impl ProxyHttp for Gateway {
         match (arrived.site.clone(), presented) {
             (Site::ForwardAuth, Ok(())) => self.answer_proxy(session, context, &arrived, view).await,
             (Site::Auth | Site::Admin | Site::Device, Ok(())) => {
+                context.traced.decided(arrived.started, ALLOWED, None);
                 self.hosts.serve(&self.world, session, &arrived).await?;
                 Ok(true)
             }
@@ -103,10 +114,12 @@ impl ProxyHttp for Gateway {
                 Ok(true)
             }
             (Site::Auth | Site::Admin | Site::Device | Site::ForwardAuth, Err(denial)) => {
+                context.traced.decided(arrived.started, denial.code(), None);
                 self.world.record_own(&arrived, &view, Err(&denial));
                 self.answer_denial(session, &view, &arrived, &denial).await
             }
             (Site::Application(_), Err(denial)) => {
+                context.traced.decided(arrived.started, denial.code(), None);
                 self.world.record(&arrived, &view, &Verdict::denied(denial.clone()));
                 self.answer_denial(session, &view, &arrived, &denial).await
             }
@@ -116,12 +129,17 @@ impl ProxyHttp for Gateway {
 
     async fn upstream_peer(&self, _session: &mut Session, context: &mut Context) -> pingora::Result<Box<HttpPeer>> {
         let Context {
-            permit, arrived, tries, ..
+            permit,
+            arrived,
+            tries,
+            traced,
+            ..
         } = context;
         let (Some(permit), Some(arrived)) = (permit, arrived) else {
             return Error::e_explain(ErrorType::InternalError, "no permit");
         };
         let (peer, place) = self.upstreams.peer(permit, arrived, &tries.been_at).await?;
+        traced.sent_to(place.server());
         tries.begin(permit, place);
         Ok(peer)
     }
@@ -180,7 +198,9 @@ impl ProxyHttp for Gateway {
         prepare(head, arrived, permit, &self.world.identities, &issuing).map_err(|error| {
             error!(request = %arrived.id, error = %Chain(&error), "the identity cannot be passed on");
             Error::explain(ErrorType::InternalError, "the identity cannot be passed on")
-        })
+        })?;
+        context.traced.pass_on(head);
+        Ok(())
     }
 
     async fn request_body_filter(
@@ -208,8 +228,10 @@ impl ProxyHttp for Gateway {
     ) -> pingora::Result<()> {
         let (permit, arrived) = allowed(context)?;
         context.tries.worked(permit);
+        let arrived = arrived.clone();
         prepare_answer(head, permit, &arrived.id);
         context.scope.answered.store(true, Ordering::Relaxed);
+        context.traced.answered(head.status);
         if head.status == StatusCode::SWITCHING_PROTOCOLS && arrived.websocket {
             arrived.connection.cut.begin_websocket();
             let _ = context.scope.websocket.set(arrived.connection.clone());
@@ -252,6 +274,10 @@ impl ProxyHttp for Gateway {
         }
     }
 
+    async fn logging(&self, session: &mut Session, _error: Option<&Error>, context: &mut Context) {
+        context.traced.ended(session.response_written().map(|head| head.status));
+    }
+
     fn suppress_error_log(&self, _session: &Session, _context: &Context, _error: &Error) -> bool {
         // `fail_to_proxy` has logged it, with the request's id.
         true
@@ -283,6 +309,18 @@ impl Gateway {
         }
     }
 
+    /// Begins a trace, where anybody takes them.
+    fn trace(&self, session: &Session, connection: &Connection, view: &View) -> Traced {
+        let proxies = &view.setup.config.proxies.forwarded_for;
+        let is_ours = || proxies.iter().any(|network| network.contains(&connection.peer));
+        Traced::begin(
+            self.world.telemetry.as_ref(),
+            &session.req_header().headers,
+            is_ours,
+            view.now,
+        )
+    }
+
     /// Judges a request to an application; answers it if it does not pass.
     async fn judge(
         &self,
@@ -295,8 +333,10 @@ impl Gateway {
         if self.world.live.len() >= view.setup.config.limits.requests {
             return self.answer_busy(session, &view, arrived).await;
         }
+        let since = Instant::now();
         let (verdict, view) = self.verdict(context, arrived, served, view);
         let verdict = check_length(session, arrived, verdict);
+        note_decision(&mut context.traced, since, &verdict);
         self.world.record(arrived, &view, &verdict);
         match verdict.outcome {
             Ok(permit) => {
@@ -392,6 +432,17 @@ impl Gateway {
     }
 }
 
+/// Hands a decision to the trace.
+fn note_decision(traced: &mut Traced, since: Instant, verdict: &Verdict) {
+    match &verdict.outcome {
+        Ok(permit) => {
+            let user = permit.granted().map(|granted| granted.identified.user.id);
+            traced.decided(since, ALLOWED, user);
+        }
+        Err(denial) => traced.decided(since, denial.code(), verdict.asked.user.as_ref().map(|user| user.id)),
+    }
+}
+
 /// How often a request is judged before it goes on although the world keeps changing.
 const MOST_TRIES: usize = 8;
 
@@ -410,78 +461,10 @@ fn note_given_up(session: &Session, error: &Error, context: &Context, most: usiz
     }
 }
 
-fn arrive(session: &Session, connection: &Arc<Connection>, view: &View) -> Result<Arrived, Box<Refused>> {
-    let raw = match session.as_downstream() {
-        ServerSession::H1(http1) => Some(http1.get_headers_raw_bytes()),
-        _ => None,
-    };
-    let first_line = raw.as_ref().and_then(|raw| first_line(raw));
-    let head = session.req_header();
-    if let Some(raw) = &raw {
-        connection.octets.asked(length(raw.len(), &head.headers));
-    }
-    Arrival {
-        head,
-        first_line,
-        connection,
-        proxy: None,
-        random: rand::random(),
-    }
-    .read(&view.setup)
-}
-
-/// How long a request is, where its head says so.
-fn length(head: usize, headers: &http::HeaderMap) -> Option<u64> {
-    if headers.contains_key(header::TRANSFER_ENCODING) {
-        return None;
-    }
-    let body = headers
-        .get(header::CONTENT_LENGTH)
-        .map(|value| value.to_str().ok()?.parse::<u64>().ok());
-    Some(head as u64 + body.unwrap_or(Some(0))?)
-}
-
-/// The request line; empty lines may go before it (RFC 9112, section 2.2).
-fn first_line(raw: &[u8]) -> Option<&[u8]> {
-    raw.split(|byte| *byte == b'\n')
-        .find(|line| !line.trim_ascii().is_empty())
-}
-
 fn allowed(context: &Context) -> pingora::Result<(&Permit, &Arc<Arrived>)> {
     let missing = || Error::explain(ErrorType::InternalError, "no permit");
     Ok((
         context.permit.as_ref().ok_or_else(missing)?,
         context.arrived.as_ref().ok_or_else(missing)?,
     ))
-}
-
-fn keep_alive(session: &mut Session, view: &View) {
-    if session.get_keepalive().is_some() {
-        session.set_keepalive(Some(view.setup.config.limits.idle_timeout.as_secs().max(1)));
-    }
-    session.as_downstream_mut().set_pipelining_enabled(true);
-    if session.is_http2() {
-        // The front sees when a connection takes nothing; one stream of many only Pingora does.
-        session
-            .as_downstream_mut()
-            .set_write_timeout(Some(view.setup.config.limits.send_timeout));
-    }
-    if !is_websocket(session.req_header()) && session.is_upgrade_req() {
-        session.req_header_mut().remove_header(&header::UPGRADE);
-    }
-}
-
-/// Refuses a body that says of itself that it is too large, before anything of it is read.
-fn check_length(session: &Session, arrived: &Arrived, verdict: Verdict) -> Verdict {
-    let declared = session
-        .get_header(header::CONTENT_LENGTH)
-        .and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
-    let limit = (arrived.treatment.as_ref()).and_then(|treatment| treatment.body_limit);
-    match (limit, declared) {
-        (Some(limit), Some(length)) if length > limit && verdict.outcome.is_ok() => Verdict {
-            outcome: Err(Denial::BodyTooLarge),
-            ..verdict
-        },
-        _ => verdict,
-    }
 }

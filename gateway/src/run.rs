@@ -1,8 +1,10 @@
 //! How does the gateway start and stop? It reads everything, refuses what is not fit, and serves.
 
+mod ending;
+mod listeners;
 mod services;
 
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -12,13 +14,17 @@ use arc_swap::ArcSwap;
 use directory::{Actor, ActorKind, Command, OrganizationId};
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use pingora::listeners::{L4BufferSettings, ListenerConfig, TcpSocketOptions};
-use pingora::server::Server;
 use pingora::server::configuration::{Opt, ServerConf};
+use pingora::server::{RunArgs, Server};
 use pingora::services::background::background_service;
 use pingora::services::listening::Service;
 use tokio::sync::Notify;
-use tracing::info;
+use tracing::{error, info};
 
+pub(crate) use self::ending::{Ending, outlive_signals};
+
+use self::ending::{Signals, Successor};
+use self::listeners::{Accepting, Listeners};
 use self::services::{Drain, HealthKeeper, MailCarrier, Once, OperationsListener, Readiness, Rejudge, SessionKeeper};
 use crate::agents::{Attempts, ChallengeSigner, Challenges};
 use crate::auth::UnderWay;
@@ -37,6 +43,7 @@ use crate::jws::{KeyError, TokenSigner};
 use crate::live::LiveRequests;
 use crate::load::{LoadFailure, Loaded, load, load_policies};
 use crate::lock::{DataLock, LockError};
+use crate::logs::Chain;
 use crate::mail::Outbox;
 use crate::nonces::Nonces;
 use crate::operations::Operations;
@@ -48,6 +55,7 @@ use crate::request::{DecisionLog, FactStore, Identities, RequestRates};
 use crate::sealed::Seal;
 use crate::sign_in::SignIns;
 use crate::store::{Directory, OpenError};
+use crate::telemetry::{Exporter, ExporterError, Telemetry};
 use crate::upstream::{Upstreams, keepalive};
 use crate::world::World;
 use crate::{auth, operations};
@@ -66,6 +74,22 @@ pub(crate) enum StartError {
         /// Why.
         #[source]
         source: std::io::Error,
+    },
+    /// What systemd handed over is no socket to accept TCP connections on.
+    #[error("expected TCP sockets from systemd (`ListenStream=` with an address and a port)")]
+    HandedUnusable(#[source] std::io::Error),
+    /// Systemd handed over a socket that the configuration does not know.
+    #[error(
+        "systemd handed over a socket for {found}: expected {listen} (`listen`) or {metrics_listen} (`metrics_listen`); \
+         `ListenStream=` in latchkey.socket has to name the same address"
+    )]
+    HandedElsewhere {
+        /// The socket's address.
+        found: SocketAddr,
+        /// What is configured.
+        listen: SocketAddr,
+        /// What is configured for metrics.
+        metrics_listen: SocketAddr,
     },
     /// The folder of the database cannot be made.
     #[error("data_dir: cannot make `{}`", folder.display())]
@@ -118,6 +142,9 @@ pub(crate) enum StartError {
         #[source]
         source: std::io::Error,
     },
+    /// Traces and metrics cannot be sent as the configuration has it.
+    #[error(transparent)]
+    Telemetry(#[from] ExporterError),
     /// Metrics are collected already, or the runtime cannot start.
     #[error("cannot set up {what}")]
     Runtime {
@@ -136,6 +163,8 @@ pub(crate) struct Prepared {
     config: PathBuf,
     trust: Arc<ArcSwap<Trust>>,
     metrics: PrometheusHandle,
+    listeners: Listeners,
+    exporter: Option<Exporter>,
     _lock: DataLock,
 }
 
@@ -153,8 +182,8 @@ pub(crate) fn prepare(config: &Path) -> Result<Prepared, StartError> {
         authority,
     } = load(config, clock.now())?;
     start_logging(&setup.config);
-    check_listen(setup.config.listen)?;
-    check_listen(setup.config.metrics_listen)?;
+    // Before anything is written: an address that is taken ends the start.
+    let listeners = Listeners::open(setup.config.listen, setup.config.metrics_listen)?;
     let decider = load_policies(&setup.config.policies)?;
     let lock = lock_data(&setup.config)?;
     let directory = open_directory(&setup.config, &clock)?;
@@ -170,6 +199,11 @@ pub(crate) fn prepare(config: &Path) -> Result<Prepared, StartError> {
             source: source.into(),
         })?;
     operations::describe();
+    let otlp = setup.config.telemetry.as_ref();
+    let (telemetry, exporter) = otlp
+        .map(|otlp| Telemetry::new(otlp, rand::random()))
+        .transpose()?
+        .unzip();
     let world = World {
         setup: ArcSwap::from_pointee(setup),
         decider: ArcSwap::from_pointee(decider),
@@ -199,12 +233,15 @@ pub(crate) fn prepare(config: &Path) -> Result<Prepared, StartError> {
         authority: Arc::new(authority),
         crl: auth::CrlCache::default(),
         outbox: Outbox::new(),
+        telemetry,
     };
     Ok(Prepared {
         world: Arc::new(world),
         config: config.to_owned(),
         trust: Arc::new(ArcSwap::from_pointee(trust)),
         metrics,
+        listeners,
+        exporter,
         _lock: lock,
     })
 }
@@ -212,12 +249,41 @@ pub(crate) fn prepare(config: &Path) -> Result<Prepared, StartError> {
 impl Prepared {
     /// Serves until a signal says otherwise: SIGTERM drains, SIGINT ends at once. Calls `ready` once it accepts.
     pub(crate) fn serve(self, ready: impl FnOnce() + Send + Sync + 'static) -> ! {
+        self.serve_until(Ending::new(None), ready)
+    }
+
+    /// The same; SIGUSR2 drains too, and then the program on disk goes on with the same sockets.
+    ///
+    /// # Errors
+    /// If the sockets cannot be kept for it.
+    pub(crate) fn serve_upgradable(self, ready: impl FnOnce() + Send + Sync + 'static) -> Result<(), StartError> {
+        let successor = Successor::new(&self.listeners, self.config.clone());
+        let successor = successor.map_err(|source| StartError::Runtime {
+            what: "a second hold on the listening sockets",
+            source: source.into(),
+        })?;
+        self.serve_until(Ending::new(Some(successor)), ready)
+    }
+
+    fn serve_until(self, ending: Arc<Ending>, ready: impl FnOnce() + Send + Sync + 'static) -> ! {
         let setup = self.world.setup.load_full();
+        let Listeners { front, operations } = self.listeners;
         let mut server = Server::new_with_opt_and_conf(Some(Opt::default()), server_conf(&setup.config));
         server.bootstrap();
         let open = OpenConnections::default();
-        server.add_service(self.front(&server.configuration, &setup.config, &open));
-        let drain = Drain(self.world.clone(), open.clone());
+        let accepts = Arc::new(Notify::new());
+        server.add_service(Accepting {
+            service: front_of(&self.world, &self.trust, &server.configuration, &setup.config, &open),
+            address: setup.config.listen,
+            socket: Some(front),
+            accepts: accepts.clone(),
+        });
+        let drain = Drain {
+            world: self.world.clone(),
+            open: open.clone(),
+            grace: setup.config.shutdown_grace,
+            ending: ending.clone(),
+        };
         server.add_service(background_service("drain", drain));
         let reloaded = Arc::new(Notify::new());
         // Subscribed before the first request can come: no change is missed.
@@ -240,54 +306,67 @@ impl Prepared {
         server.add_service(background_service("health of upstreams", asker));
         let mail = Once::new(MailCarrier(self.world.clone()));
         server.add_service(background_service("mail", mail));
-        let operations = Operations {
+        let answers = Operations {
             live: self.world.live.clone(),
             open,
             metrics: self.metrics.clone(),
             ready: Arc::new(AtomicBool::new(false)),
         };
         let listening = Readiness {
-            address: setup.config.listen,
-            ready: operations.ready.clone(),
+            accepts,
+            ready: answers.ready.clone(),
             call: Box::new(ready),
         };
         server.add_service(background_service("readiness", Once::new(listening)));
-        server.add_service(background_service(
-            "operations",
-            OperationsListener {
-                address: setup.config.metrics_listen,
-                operations,
-            },
-        ));
+        let exporter = self
+            .exporter
+            .map(|exporter| exporter.start(answers.clone(), self.world.clock.clone()));
+        if let Some(Err(error)) = exporter {
+            error!(error = %Chain(&error), "telemetry: no thread to send it");
+        }
+        let operations = OperationsListener {
+            socket: operations,
+            operations: answers,
+        };
+        server.add_service(background_service("operations", Once::new(operations)));
         info!(listen = %setup.config.listen, metrics = %setup.config.metrics_listen, "starting");
-        server.run_forever()
+        server.run(RunArgs {
+            shutdown_signal: Box::new(Signals(ending.clone())),
+        });
+        ending.end()
     }
+}
 
-    fn front(&self, conf: &Arc<ServerConf>, config: &Config, open: &OpenConnections) -> Service<Front<Gate>> {
-        let limits = Arc::new(config.limits.clone());
-        let gateway = Gateway {
-            world: self.world.clone(),
-            hosts: Hosts::new(&self.world),
-            upstreams: Upstreams::new(),
-            rates: RequestRates::new(),
-        };
-        let front = Front {
-            trust: self.trust.clone(),
-            inner: Arc::new(Gate::new(pingora::proxy::http_proxy(conf, gateway), limits.clone())),
-            handshakes: HandshakeLimits::new(config.tls.max_handshakes, config.tls.max_handshakes_per_source),
-            timeout: config.tls.handshake_timeout,
-            connections: ConnectionLimits::new(open.clone(), limits.connections, limits.connections_per_source),
-            limits,
-            next_id: AtomicU64::new(1),
-        };
-        let mut service = Service::new("front".to_owned(), front);
-        let mut options = TcpSocketOptions::default();
-        options.tcp_keepalive = Some(keepalive());
-        let listener = ListenerConfig::tcp(config.listen.to_string()).tcp_socket_options(options);
-        // The front gathers what is written.
-        service.add_listener(listener.l4_buffer(L4BufferSettings::new(0, 0)));
-        service
-    }
+fn front_of(
+    world: &Arc<World>,
+    trust: &Arc<ArcSwap<Trust>>,
+    conf: &Arc<ServerConf>,
+    config: &Config,
+    open: &OpenConnections,
+) -> Service<Front<Gate>> {
+    let limits = Arc::new(config.limits.clone());
+    let gateway = Gateway {
+        world: world.clone(),
+        hosts: Hosts::new(world),
+        upstreams: Upstreams::new(),
+        rates: RequestRates::new(),
+    };
+    let front = Front {
+        trust: trust.clone(),
+        inner: Arc::new(Gate::new(pingora::proxy::http_proxy(conf, gateway), limits.clone())),
+        handshakes: HandshakeLimits::new(config.tls.max_handshakes, config.tls.max_handshakes_per_source),
+        timeout: config.tls.handshake_timeout,
+        connections: ConnectionLimits::new(open.clone(), limits.connections, limits.connections_per_source),
+        limits,
+        next_id: AtomicU64::new(1),
+    };
+    let mut service = Service::new("front".to_owned(), front);
+    let mut options = TcpSocketOptions::default();
+    options.tcp_keepalive = Some(keepalive());
+    let listener = ListenerConfig::tcp(config.listen.to_string()).tcp_socket_options(options);
+    // The front gathers what is written.
+    service.add_listener(listener.l4_buffer(L4BufferSettings::new(0, 0)));
+    service
 }
 
 fn server_conf(config: &Config) -> ServerConf {
@@ -296,18 +375,12 @@ fn server_conf(config: &Config) -> ServerConf {
         threads,
         // With nobody to steal from, a runtime of one thread saves what stealing costs.
         work_stealing: threads > 1,
-        grace_period_seconds: Some(config.shutdown_grace.as_secs()),
+        // The drain ends the process before; this is for one that hangs.
+        grace_period_seconds: Some(config.shutdown_grace.as_secs() + 10),
         graceful_shutdown_timeout_seconds: Some(5),
         upstream_keepalive_pool_size: 1024,
         ..ServerConf::default()
     }
-}
-
-/// Refuses an address before anything is written: Pingora panics on one that is taken.
-fn check_listen(address: SocketAddr) -> Result<(), StartError> {
-    TcpListener::bind(address)
-        .map(drop)
-        .map_err(|source| StartError::Listen { address, source })
 }
 
 /// Takes the database for this process, making its folder if need be.

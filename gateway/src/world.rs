@@ -25,6 +25,7 @@ use crate::sealed::Seal;
 use crate::setup::Setup;
 use crate::sign_in::SignIns;
 use crate::store::Directory;
+use crate::telemetry::Telemetry;
 
 /// The state of one running gateway.
 pub(crate) struct World {
@@ -64,6 +65,8 @@ pub(crate) struct World {
     pub(crate) authority: Arc<Authority>,
     /// Letters that wait to be carried.
     pub(crate) outbox: Outbox,
+    /// Where requests hand over their traces, if anybody takes them.
+    pub(crate) telemetry: Option<Telemetry>,
     /// The revocation list as last made.
     pub(crate) crl: CrlCache,
 }

@@ -9,4 +9,4 @@ scripts/install bench
 cargo build --profile dist -p latchkey -p latchkey-agent
 cargo build --release -p latchkey-tests --bins
 commit="$(git rev-parse --short HEAD 2>/dev/null || echo unknown)"
-exec "$target/release/latchkey-bench" --latchkey "$target/dist/latchkey" --environment "$target/bench-venv" --commit "$commit" "$@"
+exec "$target/release/latchkey-bench" --latchkey "$target/dist/latchkey" --environment "$target/proxies" --commit "$commit" "$@"

@@ -95,7 +95,16 @@ impl Demo {
         })
     }
 
-    /// The same with this program.
+    /// Starts a demo with this program in front of this application.
+    pub fn of_in_front_of(program: &Path, upstream: &Upstream) -> Self {
+        Self::launch(Start {
+            program: Some(program.to_owned()),
+            upstream: Some(upstream.url()),
+            ..Start::default()
+        })
+    }
+
+    /// The same with agents and without an application of the test's.
     pub fn with_agents_of(program: &Path) -> Self {
         Self::launch(Start {
             program: Some(program.to_owned()),
@@ -149,11 +158,30 @@ impl Demo {
 
     /// The same with a directory that takes longer to read.
     pub fn run_as_configured_within(&mut self, deadline: Duration) {
-        self.process.kill();
-        let mut command = Command::new(self.start.program());
-        command.arg("run").arg("--config").arg(self.file("latchkey.yaml"));
-        self.process = Process::start(&mut command);
+        self.run_as_configured_by(Command::new(self.start.program()), |_| {});
         self.process.wait_for_line("ready", deadline);
+    }
+
+    /// The same by a program that is given `run` and the configuration, however it is set up further; is not waited for.
+    pub fn run_as_configured_by(&mut self, mut command: Command, set_up: impl FnOnce(&mut Command)) {
+        self.process.kill();
+        command.arg("run").arg("--config").arg(self.file("latchkey.yaml"));
+        set_up(&mut command);
+        self.process = Process::start(&mut command);
+    }
+
+    /// The program that it is started with.
+    pub fn program(&self) -> PathBuf {
+        self.start.program()
+    }
+
+    /// Waits until the running program has said so often that it is ready.
+    ///
+    /// # Panics
+    /// When it does not.
+    pub fn wait_until_ready(&self, times: usize) {
+        let ready = || self.process.output().lines().filter(|line| *line == "ready").count();
+        assert!(until(READY, || ready() >= times), "{}", self.process.output());
     }
 
     /// Kills the gateway as a power cut would.

@@ -6,6 +6,7 @@ pub mod authenticator;
 pub mod browser;
 pub mod canary;
 pub mod cli;
+pub mod collector;
 pub mod conformance;
 pub mod curl;
 pub mod decision_log;

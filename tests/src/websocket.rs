@@ -12,6 +12,16 @@ use crate::tls::{self, Connection};
 /// A WebSocket over TLS, blocking.
 pub struct Socket(WebSocket<Connection>);
 
+/// How an application takes up a WebSocket that comes with this key (RFC 6455, section 4.2.2).
+pub fn accepted(key: &str) -> Vec<u8> {
+    let accept = tungstenite::handshake::derive_accept_key(key.as_bytes());
+    format!(
+        "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+         Sec-WebSocket-Accept: {accept}\r\n\r\n"
+    )
+    .into_bytes()
+}
+
 /// How a WebSocket ended.
 #[derive(Debug, PartialEq, Eq)]
 pub enum End {

@@ -50,6 +50,64 @@ fn the_configuration_to_begin_with_is_fit_once_its_files_are_there() {
     assert!(with_keys.success, "{with_keys:?}");
 }
 
+/// Else the gateway refuses the sockets that systemd hands it.
+#[test]
+fn the_socket_unit_listens_where_the_configuration_to_begin_with_does() {
+    let unit = std::fs::read_to_string(repository("gateway/packaging/latchkey.socket")).unwrap();
+    let shipped = std::fs::read_to_string(repository("gateway/packaging/latchkey.yaml")).unwrap();
+    let every_key = std::fs::read_to_string(repository("gateway/src/config/example.yaml")).unwrap();
+
+    let sockets: Vec<_> = unit
+        .lines()
+        .filter_map(|line| line.strip_prefix("ListenStream="))
+        .collect();
+
+    let [shipped, every_key]: [Value; 2] = [shipped, every_key].map(|text| serde_yaml::from_str(&text).unwrap());
+    assert_eq!(
+        sockets,
+        [
+            shipped["listen"].as_str().unwrap(),
+            every_key["metrics_listen"].as_str().unwrap()
+        ]
+    );
+    assert_eq!(shipped.get("metrics_listen"), None);
+}
+
+/// What systemd itself says of the units.
+#[test]
+fn systemd_takes_the_units() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    for name in ["latchkey.service", "latchkey.socket"] {
+        let unit = std::fs::read_to_string(repository("gateway/packaging").join(name)).unwrap();
+        let program = cli::program().display().to_string();
+        std::fs::write(at(name), unit.replace("/usr/bin/latchkey", &program)).unwrap();
+    }
+    let verify = || {
+        let units = ["latchkey.service", "latchkey.socket"].map(at);
+        let output = Command::new("systemd-analyze")
+            .arg("verify")
+            .args(units)
+            .output()
+            .unwrap();
+        let complaints = String::from_utf8_lossy(&output.stderr).into_owned();
+        complaints
+            .lines()
+            .filter(|line| line.contains("latchkey"))
+            .map(str::to_owned)
+            .collect::<Vec<_>>()
+    };
+
+    let as_shipped = verify();
+    let with_a_slip = std::fs::read_to_string(at("latchkey.socket"))
+        .unwrap()
+        .replace("ListenStream", "LisenStream");
+    std::fs::write(at("latchkey.socket"), with_a_slip).unwrap();
+
+    assert_eq!(as_shipped, Vec::<String>::new());
+    assert!(!verify().is_empty());
+}
+
 #[test]
 fn every_file_that_the_packages_carry_is_there() {
     for folder in ["gateway", "device-checks/agent"] {

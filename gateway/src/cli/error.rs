@@ -43,6 +43,14 @@ pub(super) enum CliError {
         /// Of how many.
         all: usize,
     },
+    /// The gateway needs something that is not as it should be.
+    #[error("{failed} of {all} checks failed")]
+    Unwell {
+        /// How many.
+        failed: usize,
+        /// Of how many.
+        all: usize,
+    },
     /// A file of cases cannot be used.
     #[error("`{}`", file.display())]
     Cases {
@@ -143,6 +151,7 @@ impl CliError {
             | Self::Load(_)
             | Self::Policies { .. }
             | Self::CasesFailed { .. }
+            | Self::Unwell { .. }
             | Self::Cases { .. }
             | Self::Report(_)
             | Self::File { .. }

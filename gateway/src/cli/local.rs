@@ -10,11 +10,15 @@ use super::error::CliError;
 use super::output::{complain, print};
 use super::times;
 use crate::load::{load, load_policies, read_policies};
-use crate::run::prepare;
+use crate::run::{outlive_signals, prepare};
 
 /// Runs the gateway until it is told to stop.
 pub(super) fn run(config: &Path) -> Result<(), CliError> {
-    prepare(config)?.serve(|| print("ready\n"))
+    outlive_signals().map_err(|source| CliError::Setup {
+        what: "signals",
+        source: source.into(),
+    })?;
+    Ok(prepare(config)?.serve_upgradable(|| print("ready\n"))?)
 }
 
 /// Reads everything that a start would.

@@ -3,6 +3,7 @@
 mod certificates;
 mod client;
 mod devices;
+mod doctor;
 mod error;
 mod factors;
 mod fastpass;
@@ -72,6 +73,15 @@ enum Task {
     /// Check a configuration
     #[command(subcommand)]
     Config(ConfigTask),
+    /// Say what is wrong, or soon will be: clock, files, ports, upstreams, certificates; changes nothing
+    Doctor {
+        /// The gateway's configuration
+        #[arg(long, value_name = "FILE")]
+        config: PathBuf,
+        /// Print the findings as JSON
+        #[arg(long)]
+        json: bool,
+    },
     /// Check or try policies
     #[command(subcommand)]
     Policy(PolicyTask),
@@ -164,6 +174,7 @@ fn perform(task: Task) -> Result<(), CliError> {
         .run()?),
         Task::Run { config } => local::run(&config),
         Task::Config(ConfigTask::Check { file }) => local::check_config(&file),
+        Task::Doctor { config, json } => doctor::run(&config, json),
         Task::Policy(PolicyTask::Check { dir }) => local::check_policies(&dir),
         Task::Policy(PolicyTask::Test { dir, cases }) => local::test_policies(&dir, &cases),
         Task::User(Remote { place, command }) => place.with(|client| command.run(client)),
@@ -206,6 +217,7 @@ mod tests {
             "latchkey cert issue-management alice-laptop --csr f --out g --dir d",
             "latchkey cert revoke 00ff --reason key_compromise --dir d",
             "latchkey token create ci --scope devices.read --scope users.read --network 10.0.0.0/8 --lifetime 30d --dir d",
+            "latchkey doctor --config latchkey.yaml --json",
             "latchkey log --since 1h --type device.lifecycle.suspend --limit 5 --dir d",
         ] {
             assert!(Arguments::try_parse_from(line.split(' ')).is_ok(), "{line}");

@@ -22,6 +22,7 @@ use super::raw::{
 };
 use super::routes::Routes;
 use super::source::Source;
+use super::telemetry::check_telemetry;
 use super::values::{Expected, address, duration, label, level, loopback_address, name, network, number, one_of};
 use super::webauthn::check_webauthn;
 use super::{
@@ -88,6 +89,7 @@ impl RawConfig {
         let branding = check_branding(&self.branding, checker);
         let zones = check_zones(&self.zones, checker);
         let proxies = check_proxies(&self.proxies, checker);
+        let telemetry = check_telemetry(&self.telemetry, checker);
         let shutdown_grace = self.shutdown_grace.as_deref().unwrap_or("10s");
         let shutdown_grace = checker.value("shutdown_grace", shutdown_grace, duration(Duration::ZERO..=60 * MINUTE));
         let auth = checker.value("hosts.auth", &self.hosts.auth, HostName::parse);
@@ -133,6 +135,7 @@ impl RawConfig {
             zones: zones?,
             proxies: proxies?,
             forward_proxies: forward_proxies?,
+            telemetry: telemetry?,
             shutdown_grace: shutdown_grace?,
             routes,
         })

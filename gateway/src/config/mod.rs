@@ -14,6 +14,7 @@ mod problems;
 mod raw;
 mod routes;
 mod source;
+mod telemetry;
 mod treatment;
 mod upstream;
 mod values;
@@ -46,6 +47,7 @@ pub(crate) use limits::Limits;
 pub(crate) use mail::{Mail, MailServer, MailTls, MailWay};
 pub(crate) use problems::ConfigErrors;
 pub(crate) use routes::Host;
+pub(crate) use telemetry::Otlp;
 pub(crate) use treatment::{Moved, Treatment, Way};
 #[cfg(test)]
 pub(crate) use upstream::CircuitBreaker;
@@ -119,6 +121,8 @@ pub(crate) struct Config {
     pub(crate) proxies: Proxies,
     /// The proxies of others that ask what is decided.
     pub(crate) forward_proxies: Vec<ForwardProxy>,
+    /// Who takes traces and metrics, if anybody does.
+    pub(crate) telemetry: Option<Otlp>,
     /// How long open requests may go on after a stop was asked for.
     pub(crate) shutdown_grace: Duration,
     routes: Routes,

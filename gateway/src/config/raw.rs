@@ -48,6 +48,8 @@ pub(super) struct RawConfig {
     #[serde(default)]
     pub(super) forward_auth: RawForwardAuth,
     #[serde(default)]
+    pub(super) telemetry: RawTelemetry,
+    #[serde(default)]
     pub(super) applications: Vec<RawApplication>,
     pub(super) shutdown_grace: Option<String>,
 }
@@ -57,6 +59,23 @@ pub(super) struct RawConfig {
 pub(super) struct RawLog {
     pub(super) level: Option<String>,
     pub(super) format: Option<String>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, expecting = "`otlp`")]
+pub(super) struct RawTelemetry {
+    pub(super) otlp: Option<RawOtlp>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, expecting = "the keys of `otlp`, `endpoint` at least")]
+pub(super) struct RawOtlp {
+    pub(super) endpoint: String,
+    pub(super) protocol: Option<String>,
+    pub(super) headers_file: Option<String>,
+    pub(super) sample_ratio: Option<String>,
+    pub(super) metrics_interval: Option<String>,
+    pub(super) users: Option<String>,
 }
 
 #[derive(Debug, Deserialize)]

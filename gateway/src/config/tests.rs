@@ -104,6 +104,8 @@ fn the_example_shows_every_key_there_is() {
         "\nproxies:",
         "\nforward_auth:",
         "    - name: edge",
+        "\ntelemetry:",
+        "  otlp:",
         "  - name: office",
         "    upstream:",
         "      health_check:",
@@ -395,6 +397,7 @@ impl Place {
             "mdm-ca.crl",
             "mail-ca.pem",
             "proxies-ca.pem",
+            "otlp-headers",
             "mail-password",
         ] {
             fs::write(at("tls").join(name), "").unwrap();

@@ -207,7 +207,9 @@ mod tests {
         let made = Authority::create(name, Purpose::Device, Material::Production, &terms).unwrap();
         let der = certs::read_certificates(&made.certificate_pem).unwrap().remove(0);
         let issuer = Issuer::from_ca_cert_pem(&made.certificate_pem, KeyPair::from_pem(&made.key_pem).unwrap());
-        let anchor = certs::read_anchors(&made.certificate_pem, Purpose::Device).unwrap().remove(0);
+        let anchor = certs::read_anchors(&made.certificate_pem, Purpose::Device)
+            .unwrap()
+            .remove(0);
         Ca {
             authority: Arc::new(ClientAuthority::without_list(anchor)),
             der,

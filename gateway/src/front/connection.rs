@@ -69,6 +69,7 @@ impl Connection {
             cut: Cut::default(),
             _opened: None,
             heads: Heads::default(),
+            octets: Octets::default(),
             given_up: GivenUp::default(),
         })
     }

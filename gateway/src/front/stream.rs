@@ -27,13 +27,14 @@ use super::frames::{CALM_DOWN, FrameWatch};
 use super::gathered::Gathered;
 use super::let_go::LetGo;
 use super::patience::Patience;
-use super::websocket::{CLOSE_POLICY_VIOLATION, FrameTracker};
+use super::websocket::{CLOSE_GOING_AWAY, CLOSE_POLICY_VIOLATION, FrameTracker};
 use crate::config::Limits;
 
 /// Ends a connection from outside its task: a flag, and the two wakers of whoever waits to read or to write.
 #[derive(Default)]
 pub(crate) struct Cut {
     cut: AtomicBool,
+    going_away: AtomicBool,
     websocket: AtomicBool,
     reader: AtomicWaker,
     writer: AtomicWaker,
@@ -45,6 +46,12 @@ impl Cut {
         self.cut.store(true, Ordering::SeqCst);
         self.reader.wake();
         self.writer.wake();
+    }
+
+    /// The same because the gateway ends, which is no verdict on the client.
+    pub(crate) fn go_away(&self) {
+        self.going_away.store(true, Ordering::SeqCst);
+        self.cut();
     }
 
     /// Says that what is written next is the `101` head of a WebSocket.
@@ -59,6 +66,14 @@ impl Cut {
 
     fn is_cut(&self) -> bool {
         self.cut.load(Ordering::SeqCst)
+    }
+
+    /// What a WebSocket's client is told.
+    fn close_frame(&self) -> &'static [u8; 4] {
+        match self.going_away.load(Ordering::SeqCst) {
+            true => &CLOSE_GOING_AWAY,
+            false => &CLOSE_POLICY_VIOLATION,
+        }
     }
 }
 
@@ -156,11 +171,11 @@ impl FrontStream {
         if !self.connection.cut.is_cut() {
             return Ok(());
         }
+        let close = self.connection.cut.close_frame();
         if self.frames.at_boundary()
-            && let Poll::Ready(Ok(written)) = Pin::new(&mut self.tls).poll_write(cx, &CLOSE_POLICY_VIOLATION)
+            && let Poll::Ready(Ok(written)) = Pin::new(&mut self.tls).poll_write(cx, close)
         {
-            self.frames
-                .wrote(CLOSE_POLICY_VIOLATION.get(..written).unwrap_or_default());
+            self.frames.wrote(close.get(..written).unwrap_or_default());
             // One more byte would follow the close frame: never look for a boundary again.
             self.frames = FrameTracker::default();
             let _ = Pin::new(&mut self.tls).poll_flush(cx);

@@ -22,6 +22,9 @@ enum State {
 /// A close frame with status 1008 "policy violation" and no reason (RFC 6455, sections 5.5.1 and 7.4.1).
 pub(crate) const CLOSE_POLICY_VIOLATION: [u8; 4] = [0x88, 0x02, 0x03, 0xf0];
 
+/// The same with status 1001 "going away".
+pub(crate) const CLOSE_GOING_AWAY: [u8; 4] = [0x88, 0x02, 0x03, 0xe9];
+
 const END_OF_HEAD: &[u8; 4] = b"\r\n\r\n";
 
 impl FrameTracker {

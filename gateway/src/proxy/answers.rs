@@ -9,7 +9,7 @@ use super::Gateway;
 use crate::auth;
 use crate::front::LetGo;
 use crate::request::{
-    Arrived, Asked, Decision, Denial, Fault, Record, Refused, View, deny, fail, redirect, refusal, write,
+    Arrived, Asked, Decision, Denial, Fault, Record, Refused, View, deny, fail, redirection, refusal, write,
 };
 use crate::setup::Setup;
 
@@ -56,7 +56,8 @@ impl Gateway {
         arrived: &Arrived,
         (status, place): (StatusCode, &str),
     ) -> pingora::Result<bool> {
-        redirect(session, status, place, &asked(arrived, &view.setup)).await?;
+        let (head, body) = redirection(status, place, &asked(arrived, &view.setup))?;
+        write(session, head, body).await?;
         Ok(true)
     }
 
@@ -129,7 +130,7 @@ pub(super) fn asked_by_refused<'a>(view: &'a View, refused: &'a Refused) -> Aske
 }
 
 /// What is known of a request that needs nothing more said.
-fn asked<'a>(arrived: &'a Arrived, setup: &'a Setup) -> Asked<'a> {
+pub(super) fn asked<'a>(arrived: &'a Arrived, setup: &'a Setup) -> Asked<'a> {
     Asked {
         request_id: &arrived.id,
         browser: arrived.browser,

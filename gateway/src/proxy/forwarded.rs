@@ -14,7 +14,7 @@ use tonic::server::Grpc;
 use tonic_prost::ProstCodec;
 use tracing::{error, info};
 
-use super::answers::asked_by_refused;
+use super::answers::{asked, asked_by_refused};
 use super::{Context, Gateway};
 use crate::forward_auth::{
     Answer, BadForwarded, CALL, CHECK, CheckRequest, CheckResponse, DENIED, Forwarded, REPLACED, TrustedProxy,
@@ -22,7 +22,8 @@ use crate::forward_auth::{
 use crate::hosts::read_body;
 use crate::logs::Chain;
 use crate::request::{
-    Ambiguity, Arrival, Arrived, Asked, Denial, Permit, Site, Verdict, View, decide, prepare, refusal, write,
+    Ambiguity, Arrival, Arrived, Asked, Denial, Onward, Permit, Site, Verdict, View, decide, prepare, redirection,
+    refusal, write,
 };
 use crate::setup::Served;
 use crate::world::World;
@@ -190,9 +191,13 @@ impl Gateway {
             verdict
         };
         self.world.record(&arrived, &view, &verdict);
-        match &verdict.outcome {
-            Ok(permit) => self.pass(&forwarded, &arrived, permit, &view),
-            Err(denial) => self.refuse_forwarded(&arrived, &forwarded, &view, denial),
+        match (&verdict.outcome, &arrived.onward) {
+            (Ok(_), Onward::Elsewhere(status, place)) => {
+                let (head, body) = redirection(*status, place, &asked(&arrived, &view.setup))?;
+                Ok(refuse(head, body))
+            }
+            (Ok(permit), Onward::AsItCame | Onward::To(_)) => self.pass(&forwarded, &arrived, permit, &view),
+            (Err(denial), _) => self.refuse_forwarded(&arrived, &forwarded, &view, denial),
         }
     }
 

@@ -344,17 +344,7 @@ fn head(status: u16, answer: &Answer, asked: &Asked<'_>) -> pingora::Result<Resp
 }
 
 /// Tells the client another place.
-pub(crate) async fn redirect(
-    session: &mut Session,
-    status: StatusCode,
-    to: &str,
-    asked: &Asked<'_>,
-) -> pingora::Result<()> {
-    let (head, body) = redirection(status, to, asked)?;
-    write(session, head, body).await
-}
-
-fn redirection(status: StatusCode, to: &str, asked: &Asked<'_>) -> pingora::Result<(ResponseHeader, Bytes)> {
+pub(crate) fn redirection(status: StatusCode, to: &str, asked: &Asked<'_>) -> pingora::Result<(ResponseHeader, Bytes)> {
     let answer = Answer {
         body: Bytes::new(),
         fields: vec![

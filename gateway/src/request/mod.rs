@@ -19,7 +19,7 @@ pub(crate) use assertion::{AssertedRequest, Presented, present};
 pub(crate) use assess::{Assessed, FactStore, Judged, KnownDevice, Question, assess, request_facts, user_facts};
 pub(crate) use decide::{Permit, Verdict, View, decide, decide_again, organization_request};
 pub(crate) use denial::{Ambiguity, Denial, detail_of_end, messages, title_of_end};
-pub(crate) use deny::{Asked, Fault, SignInAt, deny, fail, page_reason, redirect, refusal, write};
+pub(crate) use deny::{Asked, Fault, SignInAt, deny, fail, page_reason, redirection, refusal, write};
 pub(crate) use forward::{Identities, Issuing, prepare, prepare_answer};
 pub(crate) use identify::{DeviceIdentity, Identified, SessionInUse, Shown, identify, identify_device};
 pub(crate) use rates::RequestRates;

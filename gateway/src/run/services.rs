@@ -1,6 +1,6 @@
 //! What goes on beside the requests? Each is a service of Pingora's, started and stopped with the rest.
 
-use std::net::SocketAddr;
+use std::net::TcpListener;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -9,9 +9,11 @@ use async_trait::async_trait;
 use directory::Touched;
 use pingora::server::ShutdownWatch;
 use pingora::services::background::BackgroundService;
+use sd_notify::NotifyState;
 use tokio::sync::Notify;
 use tracing::error;
 
+use super::ending::{Ending, tell};
 use crate::drain::OpenConnections;
 use crate::logs::Chain;
 use crate::operations::{self, Operations};
@@ -65,13 +67,18 @@ impl BackgroundService for Once<Rejudge> {
 }
 
 /// Ends the process once it was asked to stop and nothing is open any more.
-pub(super) struct Drain(pub(super) Arc<World>, pub(super) OpenConnections);
+pub(super) struct Drain {
+    pub(super) world: Arc<World>,
+    pub(super) open: OpenConnections,
+    pub(super) grace: Duration,
+    pub(super) ending: Arc<Ending>,
+}
 
 #[async_trait]
 impl BackgroundService for Drain {
     async fn start(&self, mut shutdown: ShutdownWatch) {
         if shutdown.changed().await.is_ok() {
-            drain::end(self.0.clone(), self.1.clone()).await;
+            drain::end(&self.world, &self.open, self.grace, &self.ending).await;
         }
     }
 }
@@ -126,7 +133,7 @@ const SESSIONS_KEPT: Duration = Duration::from_secs(60);
 
 /// Says when connections are accepted.
 pub(super) struct Readiness {
-    pub(super) address: SocketAddr,
+    pub(super) accepts: Arc<Notify>,
     pub(super) ready: Arc<AtomicBool>,
     pub(super) call: Box<dyn FnOnce() + Send + Sync>,
 }
@@ -135,45 +142,33 @@ pub(super) struct Readiness {
 impl BackgroundService for Once<Readiness> {
     async fn start(&self, _shutdown: ShutdownWatch) {
         let Some(readiness) = self.take() else { return };
-        while tokio::net::TcpStream::connect(reachable(readiness.address))
-            .await
-            .is_err()
-        {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
+        readiness.accepts.notified().await;
         readiness.ready.store(true, Ordering::Relaxed);
+        tell(&[NotifyState::Ready]);
         (readiness.call)();
     }
 }
 
-/// Where this machine itself reaches a listener.
-fn reachable(mut address: SocketAddr) -> SocketAddr {
-    if address.ip().is_unspecified() {
-        address.set_ip(match address {
-            SocketAddr::V4(_) => std::net::Ipv4Addr::LOCALHOST.into(),
-            SocketAddr::V6(_) => std::net::Ipv6Addr::LOCALHOST.into(),
-        });
-    }
-    address
-}
-
 /// Serves metrics and probes.
 pub(super) struct OperationsListener {
-    pub(super) address: SocketAddr,
+    pub(super) socket: TcpListener,
     pub(super) operations: Operations,
 }
 
 #[async_trait]
-impl BackgroundService for OperationsListener {
+impl BackgroundService for Once<OperationsListener> {
     async fn start(&self, mut shutdown: ShutdownWatch) {
-        let listener = match tokio::net::TcpListener::bind(self.address).await {
+        let Some(OperationsListener { socket, operations }) = self.take() else {
+            return;
+        };
+        let listener = match tokio::net::TcpListener::from_std(socket) {
             Ok(listener) => listener,
             Err(error) => {
-                error!(address = %self.address, error = %Chain(&error), "metrics_listen: cannot listen");
+                error!(error = %Chain(&error), "metrics_listen: cannot listen");
                 return;
             }
         };
-        let metrics = self.operations.metrics.clone();
+        let metrics = operations.metrics.clone();
         let upkeep = tokio::spawn(async move {
             let mut timer = tokio::time::interval(UPKEEP);
             loop {
@@ -181,7 +176,7 @@ impl BackgroundService for OperationsListener {
                 metrics.run_upkeep();
             }
         });
-        let served = axum::serve(listener, operations::router(self.operations.clone()));
+        let served = axum::serve(listener, operations::router(operations));
         let stopped = async move {
             let _ = shutdown.changed().await;
         };

@@ -5,6 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use pingora::connectors::TransportConnector;
 use pingora::lb::Backend;
 use pingora::lb::health_check::{HealthCheck as _, HttpHealthCheck};
 use pingora::{Error, ErrorType};
@@ -89,6 +90,62 @@ async fn ask(served: Arc<Served>, index: usize, how: Arc<HttpHealthCheck>) {
         false => check.unhealthy_after,
     };
     served.servers.checked(index, is_well, in_a_row);
+}
+
+/// Says what is wrong with a server.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum TryError {
+    /// Its name is nobody's.
+    #[error("does not resolve: {0}")]
+    Resolve(std::io::Error),
+    /// It cannot be reached.
+    #[error("cannot be reached: {0}")]
+    Connect(String),
+    /// It does not prove to be who it should be.
+    #[error("cannot be spoken to over TLS: {0}")]
+    Secure(String),
+    /// It says that it is not well, or nothing.
+    #[error("does not answer its health check with 200 to 299: {0}")]
+    Health(String),
+}
+
+/// Tries once whether a server can be reached as requests would reach it, and is well.
+///
+/// # Errors
+/// What is wrong.
+pub(crate) async fn try_out(served: &Served, server: &Server) -> Result<(), TryError> {
+    let address = resolve(server).await.map_err(TryError::Resolve)?;
+    let peer = super::peer_of(served, server, address);
+    let connected = TransportConnector::new(None).new_stream(&peer).await;
+    connected.map_err(|error| match error.etype() {
+        ErrorType::TLSHandshakeFailure | ErrorType::TLSHandshakeTimedout | ErrorType::InvalidCert => {
+            TryError::Secure(reason(&error))
+        }
+        _ => TryError::Connect(reason(&error)),
+    })?;
+    let Some(check) = &served.application.upstream.health_check else {
+        return Ok(());
+    };
+    let backend = Backend::new(&address.to_string()).map_err(|error| TryError::Health(reason(&error)))?;
+    let how = how(served, server, check);
+    match tokio::time::timeout(check.timeout, how.check(&backend)).await {
+        Ok(well) => well.map_err(|error| TryError::Health(reason(&error))),
+        Err(_) => Err(TryError::Health("nothing came in time".to_owned())),
+    }
+}
+
+/// The root of an error of Pingora's, without what it was doing.
+fn reason(error: &Error) -> String {
+    match error.root_cause().downcast_ref::<Error>() {
+        Some(root) => format!(
+            "{} {}",
+            root.etype().as_str(),
+            root.context.as_ref().map_or("", |context| context.as_str())
+        ),
+        None => error.root_cause().to_string(),
+    }
+    .trim_end()
+    .to_owned()
 }
 
 /// Stands in for the address until somebody is asked.

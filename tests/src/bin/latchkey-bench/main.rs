@@ -34,7 +34,7 @@ struct Arguments {
     #[arg(long)]
     load: Option<PathBuf>,
     /// The Python environment that has Envoy, Traefik and Caddy.
-    #[arg(long, default_value = "target/bench-venv")]
+    #[arg(long, default_value = "target/proxies")]
     environment: PathBuf,
     /// The fronts to measure, in this order.
     #[arg(long, value_enum, value_delimiter = ',', default_values_t = FRONTS)]
