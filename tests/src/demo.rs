@@ -95,15 +95,6 @@ impl Demo {
         })
     }
 
-    /// Starts a demo with this program in front of this application.
-    pub fn of_in_front_of(program: &Path, upstream: &Upstream) -> Self {
-        Self::launch(Start {
-            program: Some(program.to_owned()),
-            upstream: Some(upstream.url()),
-            ..Start::default()
-        })
-    }
-
     /// The same with agents and without an application of the test's.
     pub fn with_agents_of(program: &Path) -> Self {
         Self::launch(Start {

@@ -332,7 +332,7 @@ impl Running {
         let folder = tempfile::Builder::new().prefix("latchkey-test-").tempdir().unwrap();
         let program = folder.path().join("latchkey");
         std::os::unix::fs::symlink(cli::program(), &program).unwrap();
-        let mut demo = Demo::of_in_front_of(&program, application);
+        let mut demo = Demo::of_in_front_of(&program, &application.url());
         demo.set("shutdown_grace", grace);
         demo.run_as_configured();
         Self { demo, _program: folder }
