@@ -297,6 +297,8 @@ fn never(context: &mut Context, arrived: &Arrived, verdict: Verdict) -> Verdict 
         (Err(_), _) => verdict,
         // Its nonce was used up by the first question.
         (Ok(_), Some(_)) => Verdict::denied(Denial::AssertionRefused),
+        // What goes to another place goes to no application.
+        (Ok(_), None) if matches!(arrived.onward, Onward::Elsewhere(..)) => verdict,
         (Ok(_), None) => Verdict::denied(Denial::Unsettled),
     }
 }
