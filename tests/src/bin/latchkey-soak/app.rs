@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use crate::question::LARGE;
 use latchkey_tests::process::loopback;
 use tokio_tungstenite::tungstenite::{self, Message};
 
@@ -151,9 +152,9 @@ fn answer(stream: &mut TcpStream) -> Option<()> {
             None
         }
         "large" => {
-            let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", 16 * MEBIBYTE.len());
+            let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", LARGE * MEBIBYTE.len());
             stream.write_all(head.as_bytes()).ok()?;
-            (0..16).try_for_each(|_| stream.write_all(MEBIBYTE)).ok()
+            (0..LARGE).try_for_each(|_| stream.write_all(MEBIBYTE)).ok()
         }
         _ => send(stream, "200 OK", &told),
     }

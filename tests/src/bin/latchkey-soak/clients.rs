@@ -78,7 +78,7 @@ fn ask_on<C: Connection>(stage: &Stage, person: &Person, number: usize) {
             })
         };
         let mut answer = ask(&mut connection);
-        if answer.is_none() && was_kept && kind != Kind::Half {
+        if answer.is_none() && was_kept {
             // A kept connection may end at any time; a new one may not.
             Tally::count(&stage.tally.again);
             connection = None;

@@ -98,11 +98,11 @@ fn run(stage: &Stage, people: &[Person], other: App, time: Duration) -> Vec<Samp
             }
         }
         scope.spawn(move || {
-            let mut next = people.iter().cycle();
-            while stage.stop.rest(CHURN) {
-                next.by_ref()
-                    .take(1)
-                    .for_each(|person| person.change(&stage.demo, &stage.tally));
+            for person in people.iter().cycle() {
+                if !stage.stop.rest(CHURN) {
+                    return;
+                }
+                person.change(&stage.demo, &stage.tally);
             }
         });
         scope.spawn(move || reloads::change(stage));

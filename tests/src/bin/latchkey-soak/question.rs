@@ -1,6 +1,6 @@
 //! What is asked, and what may come back? The model: who, under which rules, gets what from which application.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use latchkey_tests::answer::Answer;
 
@@ -117,7 +117,7 @@ impl World {
         for trust in trusts {
             for rules in self.rules.between(from, to) {
                 for settings in self.settings.between(from, to) {
-                    for server in self.server.between(from, to) {
+                    for server in self.server.between(from.checked_sub(SEEN).unwrap_or(from), to) {
                         allowed.extend(judge(trust, rules, settings, server, kind));
                     }
                 }
@@ -173,7 +173,7 @@ pub(crate) fn outcome(answer: &Answer, login: Option<&str>, path: &str, kind: Ki
         return Ok(Outcome::Broken);
     }
     if kind == Kind::Large {
-        let whole = answer.body.len() == 16 << 20;
+        let whole = answer.body.len() == LARGE << 20;
         return if whole {
             Ok(Outcome::Answered(answer.status))
         } else {
@@ -204,6 +204,12 @@ const CODES: [&str; 7] = [
     "certificate-revoked",
     "user-inactive",
 ];
+
+/// How many MiB a large answer has.
+pub(crate) const LARGE: usize = 4;
+
+/// How long the gateway may take to see that kept connections of a server that was away have ended.
+const SEEN: Duration = Duration::from_secs(2);
 
 /// How many octets a body may have where it has to be small: 1 KiB.
 pub(crate) const SMALL: usize = 1024;
