@@ -48,7 +48,7 @@ impl Gate {
         connection.heads.awaited();
         let (stream, settings) = reusable.consume();
         let stream = stream.into_any().downcast::<FrontStream>().ok()?;
-        let stream = stream.rest(self.limits.idle_timeout, shutdown, Duration::ZERO).await?;
+        let stream = stream.rest(self.limits.idle_timeout, shutdown, ON_ITS_WAY).await?;
         Some(ReusedHttpStream::new(stream, settings))
     }
 

@@ -110,6 +110,7 @@ impl ProxyHttp for Gateway {
                 Ok(true)
             }
             (Site::Application(_), Ok(())) if arrived.is_reserved() => {
+                context.traced.decided(arrived.started, ALLOWED, None);
                 self.hosts.serve(&self.world, session, &arrived).await?;
                 Ok(true)
             }

@@ -73,8 +73,10 @@ fn a_request_under_way_ends_and_one_that_comes_meanwhile_waits() {
         };
         assert!(until(SOON, going));
         let meanwhile = scope.spawn(|| demo.status(ALICE, "wiki", "/meanwhile"));
-        std::thread::park_timeout(Duration::from_secs(2));
-        assert!(!meanwhile.is_finished(), "it did not wait");
+        assert!(
+            !until(Duration::from_secs(2), || meanwhile.is_finished()),
+            "it did not wait"
+        );
         release.send(()).unwrap();
 
         assert_eq!(slow.join().unwrap(), 200);
@@ -175,8 +177,7 @@ fn who_connects_during_a_restart_waits_when_the_socket_is_held_from_outside() {
             let mut client = latchkey_tests::raw::RawClient::connect(address, &host("wiki"), config).unwrap();
             client.get(&host("wiki"), "/").map(|answer| answer.status)
         });
-        std::thread::park_timeout(Duration::from_millis(500));
-        assert!(!waiting.is_finished());
+        assert!(!until(Duration::from_millis(500), || waiting.is_finished()));
         demo.run_as_configured_by(Command::new(demo.program()), pass);
         assert_eq!(waiting.join().unwrap(), Some(200));
     });
