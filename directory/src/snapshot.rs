@@ -66,7 +66,7 @@ impl Snapshot {
     pub fn restored(revision: Revision, records: impl IntoIterator<Item = Change>) -> Self {
         let mut snapshot = Self::empty();
         for record in records {
-            snapshot.apply(record);
+            snapshot.apply(&record);
         }
         snapshot.revision = revision;
         // A group that is gone left no version behind; what was computed before must not pass for current.
@@ -82,7 +82,7 @@ impl Snapshot {
         for change in changes {
             let mut change = change.clone();
             change.stamp(revision);
-            snapshot.apply(change);
+            snapshot.apply(&change);
         }
         snapshot
     }

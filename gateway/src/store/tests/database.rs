@@ -291,47 +291,6 @@ async fn a_record_that_cannot_be_understood_is_named() {
     assert!(matches!(refused, OpenError::Load(LoadError::Record { table: Table::Devices, id, .. }) if id == named));
 }
 
-/// More than are read at a time.
-#[tokio::test]
-async fn every_record_of_a_large_table_is_read() {
-    let place = Place::new();
-    let directory = place.open();
-    accept(&directory, [create_user(1)]).await;
-    directory.close();
-    let mut somebody = place.connect().await;
-    let copies = r#"WITH RECURSIVE numbers (number) AS (SELECT 2 UNION ALL SELECT number + 1 FROM numbers WHERE number < 2500)
-        INSERT INTO users (id, version, body) SELECT printf('usr%017d', number), version,
-        json_set(body, '$.id', printf('usr%017d', number), '$.login', 'user-' || number) FROM users, numbers"#;
-    sqlx::raw_sql(copies).execute(&mut somebody).await.unwrap();
-
-    let reopened = place.open();
-
-    let snapshot = reopened.snapshot();
-    assert_eq!(snapshot.users().count(), 2500);
-    assert!(snapshot.user_by_login("user-2").is_some() && snapshot.user_by_login("user-2500").is_some());
-}
-
-/// Records are told apart by a character that no JSON holds: who writes it gets no second record in.
-#[tokio::test]
-async fn a_record_that_looks_like_two_is_refused() {
-    let place = Place::new();
-    let directory = place.open();
-    accept(&directory, one_of_each()).await;
-    directory.close();
-    let mut somebody = place.connect().await;
-    // SQLite itself refuses what is no JSON where an index looks into it.
-    let spoil =
-        "DROP INDEX devices_by_name; DROP INDEX devices_by_state; UPDATE devices SET body = body || char(30) || body";
-    sqlx::raw_sql(spoil).execute(&mut somebody).await.unwrap();
-
-    let refused = Directory::open(&place.database(), clock()).err().unwrap();
-
-    assert!(
-        matches!(refused, OpenError::Load(LoadError::Unavailable(_))),
-        "{refused:?}"
-    );
-}
-
 /// A transaction that writes a user at a revision over the version it expects.
 fn put_user(number: u128, revision: u64, expected: Option<u64>) -> Transaction {
     let id = TransactionId::from_random(revision.into());
