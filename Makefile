@@ -60,7 +60,7 @@ soak:
 	cargo build --workspace --bins --features latchkey-agent/tpm
 	@LATCHKEY_BIN="$(TARGET)/debug/latchkey" "$(TARGET)/debug/latchkey-soak" --minutes $(MINUTES)
 
-# Measures this machine's Latchkey beside its nginx; prints the tables of docs/performance.md.
+# Measures this machine's Latchkey beside other fronts; prints the tables of docs/performance.md.
 bench:
 	@scripts/install build bench
 	tests/bench/run.sh

@@ -401,7 +401,7 @@ fn crl_of(demo: &Demo, identity: &Identity) -> PathBuf {
     let url = printed
         .text
         .lines()
-        .find_map(|line| line.trim().strip_prefix("URI:"))
+        .find_map(|line| line.trim().strip_prefix("URI:").filter(|url| url.contains("/crl/")))
         .expect("it says where");
     let answer = demo.curl(NOBODY, url, &[]);
     assert_eq!(answer.status, 200, "{url}: {}", answer.text());

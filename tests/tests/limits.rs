@@ -143,12 +143,12 @@ fn heads_have_the_size_and_the_time_that_are_configured() {
 fn a_body_has_to_come_at_some_rate() {
     let upstream = Upstream::friendly();
     let demo = Demo::in_front_of(&upstream);
-    let trickle = |app: &str| {
-        let mut client = demo.raw(ALICE, app);
+    let trickle = |path: &str| {
+        let mut client = demo.raw(ALICE, "wiki");
         client.send(
             format!(
-                "POST /slow HTTP/1.1\r\nHost: {}\r\nContent-Length: 1000000\r\n\r\n",
-                host(app)
+                "POST {path} HTTP/1.1\r\nHost: {}\r\nContent-Length: 1000000\r\n\r\n",
+                host("wiki")
             )
             .as_bytes(),
         );
@@ -156,11 +156,11 @@ fn a_body_has_to_come_at_some_rate() {
     };
     demo.edit(
         "latchkey.yaml",
-        "    hosts: [news.localhost]\n",
-        "    hosts: [news.localhost]\n    body_rate: none\n",
+        "    hosts: [wiki.localhost]\n",
+        "    hosts: [wiki.localhost]\n    paths: [{path: /free/, body_rate: none}]\n",
     );
     demo.reload();
-    let (mut slow, mut control) = (trickle("wiki"), trickle("news"));
+    let (mut slow, mut control) = (trickle("/slow"), trickle("/free/slow"));
     let began = Instant::now();
 
     let let_go = until(Duration::from_secs(40), || {
