@@ -136,7 +136,7 @@ impl OpenStream {
     }
 
     /// The next piece of the body; nothing when the stream has ended or was reset.
-    pub fn next(&mut self) -> Option<Bytes> {
+    pub fn next_piece(&mut self) -> Option<Bytes> {
         let frame = self
             .runtime
             .block_on(async { tokio::time::timeout(DEADLINE, self.body.frame()).await });

@@ -134,7 +134,7 @@ fn spans(what: &str, file: &Path) -> Vec<Span> {
 fn list(authority: &ClientAuthority, now: Timestamp) -> Option<Finding> {
     let file = authority.crl.as_ref()?;
     let bytes = std::fs::read(file).ok()?;
-    let der = match std::str::from_utf8(&bytes).ok().and_then(|text| pem_block(text)) {
+    let der = match std::str::from_utf8(&bytes).ok().and_then(pem_block) {
         Some(der) => der,
         None => bytes,
     };

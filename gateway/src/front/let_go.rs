@@ -41,12 +41,7 @@ struct Tally {
     count: AtomicU64,
 }
 
-const NOTHING_YET: Tally = Tally {
-    said: AtomicU64::new(0),
-    count: AtomicU64::new(0),
-};
-
-static TALLIES: [Tally; ALL.len()] = [const { NOTHING_YET }; ALL.len()];
+static TALLIES: [Tally; ALL.len()] = [const { Tally::new() }; ALL.len()];
 
 impl LetGo {
     /// Counts it, and logs it with all of its kind since it was last logged.
@@ -69,6 +64,13 @@ impl LetGo {
 }
 
 impl Tally {
+    const fn new() -> Self {
+        Self {
+            said: AtomicU64::new(0),
+            count: AtomicU64::new(0),
+        }
+    }
+
     /// One more; how many there are to be said now.
     fn note(&self, now: u64) -> Option<u64> {
         self.count.fetch_add(1, Ordering::Relaxed);
@@ -102,7 +104,7 @@ mod tests {
 
     #[test]
     fn it_is_said_once_a_second_how_many_there_were() {
-        let tally = NOTHING_YET;
+        let tally = Tally::new();
         assert_eq!(tally.note(10), Some(1));
         assert_eq!((tally.note(10), tally.note(10)), (None, None));
         assert_eq!(tally.note(11), Some(3));

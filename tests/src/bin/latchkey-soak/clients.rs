@@ -62,7 +62,7 @@ fn ask_on<C: Connection>(stage: &Stage, person: &Person, number: usize) {
         let login = device.as_ref().map(|_| person.login.as_str());
         let reused = kept
             .take()
-            .filter(|(of, app, _)| *of == device && *app == kind.app() && asked % 17 != 0);
+            .filter(|(of, app, _)| *of == device && *app == kind.app() && !asked.is_multiple_of(17));
         let from = Instant::now();
         let mut connection = reused.map(|(_, _, connection)| connection);
         let was_kept = connection.is_some();
