@@ -177,12 +177,12 @@ where
     async fn process_new(self: &Arc<Self>, stream: Stream, shutdown: &ShutdownWatch) -> Option<Stream> {
         let tcp = stream.into_any().downcast::<TcpStream>().ok()?;
         let stream = noted(self.bounded_handshake(tcp).await)?;
-        let (inner, shutdown, idle) = (self.inner.clone(), shutdown.clone(), self.limits.idle_timeout);
+        let (inner, shutdown) = (self.inner.clone(), shutdown.clone());
         let mut stream = Box::new(stream);
         // In a task of its own: this one stays as large as the handshake made it.
         tokio::spawn(async move {
             if !stream.is_http2() {
-                stream = stream.rest(idle, &shutdown, FIRST).await?;
+                stream = stream.rest(UNTIL_FIRST, &shutdown, FIRST).await?;
             }
             inner.process_new(stream, &shutdown).await
         });
@@ -194,6 +194,9 @@ where
         self.inner.cleanup().await;
     }
 }
+
+/// How long a client may say nothing after its handshake.
+const UNTIL_FIRST: Duration = Duration::from_secs(60);
 
 /// How long a client that has just connected may say nothing once the gateway stops: it means to ask something.
 const FIRST: Duration = Duration::from_secs(1);
