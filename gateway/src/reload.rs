@@ -24,6 +24,8 @@ pub(crate) struct Reloader {
     pub(crate) world: Arc<World>,
     /// What handshakes read.
     pub(crate) trust: Arc<ArcSwap<Trust>>,
+    /// When they were read first: what was changed since is read again.
+    pub(crate) since: SystemTime,
     /// Told after every reload that took something over.
     pub(crate) reloaded: Arc<Notify>,
 }
@@ -38,7 +40,8 @@ impl Reloader {
     /// Looks at the files until the gateway stops.
     pub(crate) async fn run(self) {
         let mut hang_up = signal(SignalKind::hangup()).ok();
-        let (mut files, mut policies) = (Watched::new(self.files()), Watched::new(self.policies()));
+        let watched = |files| Watched::new(files, self.since);
+        let (mut files, mut policies) = (watched(self.files()), watched(self.policies()));
         loop {
             let asked = tokio::select! {
                 () = hung_up(&mut hang_up) => true,
@@ -188,10 +191,15 @@ struct Watched {
 }
 
 impl Watched {
-    fn new(now: BTreeMap<PathBuf, Print>) -> Self {
+    /// Files that were taken over at `since`, as they are now: those that were changed in between are not.
+    fn new(now: BTreeMap<PathBuf, Print>, since: SystemTime) -> Self {
+        let unchanged = |print: &Print| print.filter(|(modified, ..)| *modified < since);
         Self {
-            last: now.clone(),
-            taken: now,
+            taken: now
+                .iter()
+                .map(|(file, print)| (file.clone(), unchanged(print)))
+                .collect(),
+            last: now,
         }
     }
 
@@ -257,9 +265,24 @@ mod tests {
         BTreeMap::from([(PathBuf::from("wiki.cedar"), Some((SystemTime::UNIX_EPOCH, size, 1)))])
     }
 
+    /// After all files of these tests were written.
+    fn later() -> SystemTime {
+        SystemTime::UNIX_EPOCH + LOOKED
+    }
+
+    #[test]
+    fn what_changed_between_the_first_reading_and_the_first_look_is_taken_over() {
+        let mut watched = Watched::new(files(10), SystemTime::UNIX_EPOCH);
+        assert!(watched.settled(files(10)));
+        assert!(!watched.settled(files(10)));
+
+        let mut control = Watched::new(files(10), later());
+        assert!(!control.settled(files(10)));
+    }
+
     #[test]
     fn a_change_is_taken_over_once_and_only_when_it_has_come_to_rest() {
-        let mut watched = Watched::new(files(10));
+        let mut watched = Watched::new(files(10), later());
 
         assert!(!watched.settled(files(10)));
         assert!(!watched.settled(files(3)), "being written");

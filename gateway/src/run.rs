@@ -9,6 +9,7 @@ use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64};
+use std::time::SystemTime;
 
 use arc_swap::ArcSwap;
 use directory::{Actor, ActorKind, Command, OrganizationId};
@@ -162,6 +163,8 @@ pub(crate) struct Prepared {
     pub(crate) world: Arc<World>,
     config: PathBuf,
     trust: Arc<ArcSwap<Trust>>,
+    /// When the files were begun to be read.
+    since: SystemTime,
     metrics: PrometheusHandle,
     listeners: Listeners,
     exporter: Option<Exporter>,
@@ -176,6 +179,7 @@ pub(crate) fn prepare(config: &Path) -> Result<Prepared, StartError> {
     // The process's default: Pingora's connections to upstreams ask for it.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let clock = Arc::new(Clock::start());
+    let since = SystemTime::now();
     let Loaded {
         setup,
         trust,
@@ -239,6 +243,7 @@ pub(crate) fn prepare(config: &Path) -> Result<Prepared, StartError> {
         world: Arc::new(world),
         config: config.to_owned(),
         trust: Arc::new(ArcSwap::from_pointee(trust)),
+        since,
         metrics,
         listeners,
         exporter,
@@ -297,6 +302,7 @@ impl Prepared {
             config: self.config.clone(),
             world: self.world.clone(),
             trust: self.trust.clone(),
+            since: self.since,
             reloaded,
         };
         server.add_service(background_service("reload", Once::new(reloader)));
