@@ -77,6 +77,9 @@ impl HttpServerApp for Gate {
                 if let Some(connection) = scope.websocket.get() {
                     connection.cut.cut();
                     let _ = tokio::time::timeout(FAREWELL, &mut served).await;
+                } else if let Some(connection) = connection.as_ref().filter(|_| scope.is_to_be_denied()) {
+                    connection.cut.read_no_more();
+                    let _ = tokio::time::timeout(LAST_ANSWER, &mut served).await;
                 }
                 // Dropping the request closes the HTTP/1 connection, or resets the HTTP/2 stream.
                 None
@@ -115,6 +118,9 @@ tokio::task_local! {
 
 /// How long a WebSocket that was cut has for its close frame.
 const FAREWELL: Duration = Duration::from_millis(100);
+
+/// How long the client of a request that was cut before its answer began has to take a denial in place of one.
+const LAST_ANSWER: Duration = Duration::from_secs(2);
 
 /// How long a request may be on its way when the gateway begins to stop.
 const ON_ITS_WAY: Duration = Duration::from_secs(1);

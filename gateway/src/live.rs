@@ -9,7 +9,7 @@ use directory::{Timestamp, UserId};
 use tokio_util::sync::CancellationToken;
 
 use crate::front::Connection;
-use crate::request::Arrived;
+use crate::request::{Arrived, Denial};
 
 /// A request under way that rests on a decision.
 pub(crate) struct LiveRequest {
@@ -46,10 +46,19 @@ pub(crate) struct Scope {
     pub(crate) cancelled: CancellationToken,
     /// Set when the head of the answer has come.
     pub(crate) answered: AtomicBool,
+    /// Why it may go on no longer, where that is why it has to end.
+    pub(crate) denial: std::sync::OnceLock<Denial>,
     /// Set when its client gave it up.
     pub(crate) given_up: AtomicBool,
     /// The connection, once it has become a WebSocket's.
     pub(crate) websocket: std::sync::OnceLock<Arc<Connection>>,
+}
+
+impl Scope {
+    /// Whether its client can be told that it is no longer allowed in place of an answer, none of which has come.
+    pub(crate) fn is_to_be_denied(&self) -> bool {
+        self.denial.get().is_some() && !self.answered.load(Ordering::Relaxed)
+    }
 }
 
 /// All live requests, by user.

@@ -21,6 +21,7 @@ use pingora::{Error, ErrorSource, ErrorType};
 use tokio_util::sync::DropGuard;
 use tracing::{error, warn};
 
+use self::answers::last;
 use self::bounds::{Received, bound_handshake, bound_in_all};
 use self::failing::{FailedAnswer, Tries, answer_to};
 use self::reading::{arrive, check_length, keep_alive};
@@ -242,6 +243,10 @@ impl ProxyHttp for Gateway {
     }
 
     async fn fail_to_proxy(&self, session: &mut Session, error: &Error, context: &mut Context) -> FailToProxy {
+        session.set_keepalive(None);
+        if context.scope.is_to_be_denied() {
+            return self.answer_cut(session, context).await;
+        }
         let answer = answer_to(error);
         let arrived = context.arrived.as_ref();
         let request_id = arrived.map(|arrived| arrived.id.clone()).unwrap_or_default();
@@ -269,10 +274,7 @@ impl ProxyHttp for Gateway {
         if let Err(error) = written {
             tracing::debug!(request = %request_id, %error, "the answer could not be written");
         }
-        FailToProxy {
-            error_code: code,
-            can_reuse_downstream: false,
-        }
+        last(session, code)
     }
 
     async fn logging(&self, session: &mut Session, _error: Option<&Error>, context: &mut Context) {

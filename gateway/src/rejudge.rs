@@ -128,6 +128,7 @@ fn judge<'a>(
         }
         Err(denial) => {
             debug!(request = %request.arrived.id, code = denial.code(), "cut");
+            let _ = request.scope.denial.set(denial.clone());
             request.scope.cancelled.cancel();
             Some((request, verdict, judged))
         }

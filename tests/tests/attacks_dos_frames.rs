@@ -176,6 +176,9 @@ fn a_connection_has_so_many_streams_and_so_much_unsent() {
         let mut fate = Fate::default();
         client.read_until(&mut fate, |fate| fate.streams.len() == 1_000);
         assert_eq!(fate.gone_away, Some(ENHANCE_YOUR_CALM), "a thousand at once");
+        let let_go = |why: &str| stage.demo.metric_with("latchkey_clients_let_go_total", why);
+        assert!(let_go("streams") >= Some(300.0), "{:?}", let_go("streams"));
+        assert_eq!(let_go("\"http2\""), Some(1.0));
     });
 
     // A third of a megabyte of each answer is on its way through the proxy.
@@ -184,7 +187,7 @@ fn a_connection_has_so_many_streams_and_so_much_unsent() {
         client.send(&all("/large", 100));
         let mut fate = Fate::default();
         client.read_until(&mut fate, |fate| fate.streams.len() == 100);
-        let let_go = || stage.demo.metric("latchkey_clients_let_go_total");
+        let let_go = || stage.demo.metric_with("latchkey_clients_let_go_total", "takes-nothing");
         assert!(until(DEADLINE, || let_go() == Some(100.0)), "{:?} of 100", let_go());
         assert_eq!(stage.upstream.count("/large"), 100);
     });

@@ -7,7 +7,7 @@ use latchkey_tests::openssl::openssl;
 use latchkey_tests::process::until;
 use latchkey_tests::raw::RawClient;
 use latchkey_tests::shared::Shared;
-use latchkey_tests::upstream::{Reply, Upstream};
+use latchkey_tests::upstream::{Reply, Upstream, ok};
 use latchkey_tests::websocket::End;
 
 static DEMO: Shared = Shared::new();
@@ -125,6 +125,47 @@ fn an_event_stream_is_cut() {
 
     assert!(stream.ends_within(BOUND).is_some());
     assert!(bobs.wait_for("data:"));
+}
+
+/// D-04: whoever waits for an answer over HTTP/1.1, or still sends, gets the reason in its place.
+#[test]
+fn a_request_without_an_answer_yet_is_told_why() {
+    let upstream = Upstream::start(|request| match request.target() {
+        "/after" => Reply::Send(ok("ok")),
+        _ => Reply::Silence,
+    });
+    let demo = Demo::in_front_of(&upstream);
+    demo.enroll("alice", "waiting");
+    let ask = |device, method: &str, path: &str, rest: &str| {
+        let mut client = demo.raw(device, "wiki");
+        client.send(format!("{method} {path} HTTP/1.1\r\nHost: wiki.localhost\r\n{rest}").as_bytes());
+        let is_it = |line: &serde_json::Value| line["path"] == path && line["decision"] == "allow";
+        demo.decisions().line(is_it).expect("its decision");
+        client
+    };
+    let device = Some("waiting");
+    let mut clients = [
+        ask(device, "GET", "/waiting", "\r\n"),
+        ask(device, "POST", "/sending", "Content-Length: 1000000\r\n\r\nhello"),
+        ask(
+            device,
+            "POST",
+            "/in-chunks",
+            "Transfer-Encoding: chunked\r\n\r\n100000\r\nhello",
+        ),
+        ask(device, "GET", "/socket", UPGRADE),
+    ];
+    let mut bobs = ask(BOB, "GET", "/bobs", "\r\n");
+
+    demo.command(&["device", "deactivate", "waiting"]);
+
+    for client in &mut clients {
+        let answer = client.answer().map(|answer| (answer.status, answer.code()));
+        assert_eq!(answer, Some((403, "device-deactivated".to_owned())));
+        assert!(client.ends_within(BOUND).is_some());
+    }
+    assert_eq!(bobs.ends_within(AFTERWARDS), None, "control: another waits on");
+    assert_eq!(demo.status(BOB, "wiki", "/after"), 200);
 }
 
 /// D-04: the record may be gone before anybody has looked for what was open on it.
@@ -293,6 +334,12 @@ fn crl(demo: &Demo, certificate: &std::path::Path) -> String {
 const CLOSED_AREA: &str = "@id(\"wiki.closed-area\")\n@deny_reason(\"The area is closed.\")\n\
     forbid (principal is User, action in Action::\"access\", resource == App::\"wiki\")\n\
     when { context.request.path like \"/area/*\" };\n\n@id(\"wiki.admin-pages\")";
+
+const UPGRADE: &str = "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
+    Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n";
+
+/// Long enough to see that something else was cut, had it been.
+const AFTERWARDS: Duration = Duration::from_millis(350);
 
 /// Cutting is promised within milliseconds; a machine busy with other tests gets more.
 const BOUND: Duration = Duration::from_secs(2);

@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::let_go::LetGo;
+
 /// Watches the frames of one connection.
 pub(super) struct FrameWatch {
     came: Frames,
@@ -74,10 +76,14 @@ impl FrameWatch {
         }
     }
 
-    /// Notes what was written: it will be acknowledged by WINDOW_UPDATE frames.
+    /// Notes what was written: it will be acknowledged by WINDOW_UPDATE frames. Counts the clients that the library turns away.
     pub(super) fn wrote(&mut self, mut bytes: &[u8]) {
         self.windows = (self.windows + 1 + bytes.len() / WINDOW_STEP).min(MOST_WINDOWS);
-        while self.went.next_head(&mut bytes).is_some() {}
+        while let Some(head) = self.went.next_head(&mut bytes) {
+            if let Some(limit) = limit_told(head, bytes) {
+                limit.note();
+            }
+        }
     }
 
     /// Whether a frame may be written now, because none has begun.
@@ -122,6 +128,20 @@ impl FrameWatch {
     }
 }
 
+/// The limit that a frame to a client tells of (RFC 9113, sections 6.4, 6.8 and 7): the library writes such frames in one piece.
+fn limit_told([_, _, _, kind, ..]: [u8; HEAD], payload: &[u8]) -> Option<LetGo> {
+    let code = match kind {
+        RST_STREAM => payload.first_chunk(),
+        GOAWAY => payload.get(4..).and_then(<[u8]>::first_chunk),
+        _ => None,
+    };
+    match u32::from_be_bytes(*code?) {
+        REFUSED_STREAM => Some(LetGo::Streams),
+        ENHANCE_YOUR_CALM => Some(LetGo::Http2),
+        _ => None,
+    }
+}
+
 /// The octets of a frame before what it carries.
 const HEAD: usize = 9;
 const PREFACE: usize = 24;
@@ -133,6 +153,9 @@ const PUSH_PROMISE: u8 = 0x5;
 const GOAWAY: u8 = 0x7;
 const WINDOW_UPDATE: u8 = 0x8;
 const CONTINUATION: u8 = 0x9;
+
+const REFUSED_STREAM: u32 = 0x7;
+const ENHANCE_YOUR_CALM: u32 = 0xb;
 
 /// Says that a client does too much (ENHANCE_YOUR_CALM; RFC 9113, sections 6.8 and 7), whatever stream was its last.
 pub(super) const CALM_DOWN: [u8; 17] = [0, 0, 8, GOAWAY, 0, 0, 0, 0, 0, 0x7f, 0xff, 0xff, 0xff, 0, 0, 0, 0xb];
@@ -195,6 +218,18 @@ mod tests {
             assert!(watch.at_boundary());
             assert!(!watch.read(&frame(WINDOW_UPDATE, 0, 4).repeat(2)));
         }
+    }
+
+    #[test]
+    fn the_librarys_own_refusals_are_read_off_what_it_writes() {
+        let told = |kind, payload: &[u8]| limit_told([0, 0, 0, kind, 0, 0, 0, 0, 0], payload);
+
+        assert_eq!(told(RST_STREAM, &[0, 0, 0, 7]), Some(LetGo::Streams));
+        assert_eq!(told(RST_STREAM, &[0, 0, 0, 8]), None, "control: cancelled");
+        assert_eq!(told(GOAWAY, &[0, 0, 0, 7, 0, 0, 0, 0xb]), Some(LetGo::Http2));
+        assert_eq!(told(GOAWAY, &[0, 0, 0, 0xb, 0, 0, 0, 0]), None, "control: no error");
+        assert_eq!(told(DATA, &[0, 0, 0, 7]), None);
+        assert_eq!(told(GOAWAY, &[0, 0, 0, 7]), None, "cut short");
     }
 
     #[test]

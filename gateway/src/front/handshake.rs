@@ -131,7 +131,7 @@ async fn client_hello(tcp: Tcp) -> Result<StartHandshake<Tcp>, HandshakeError> {
         Ok(started) => Ok(started),
         Err(error) => {
             if let Some(tcp) = acceptor.take_io() {
-                farewell::bid(tcp).await;
+                farewell::bid(tcp, farewell::OF_A_HANDSHAKE).await;
             }
             Err(HandshakeError::ClientHello(error))
         }
@@ -143,7 +143,7 @@ async fn finished(started: StartHandshake<Tcp>, config: Arc<ServerConfig>) -> Re
     match started.into_stream(config).into_fallible().await {
         Ok(tls) => Ok(tls),
         Err((error, tcp)) => {
-            farewell::bid(tcp).await;
+            farewell::bid(tcp, farewell::OF_A_HANDSHAKE).await;
             Err(HandshakeError::Finish(error))
         }
     }

@@ -22,6 +22,10 @@ pub(crate) enum LetGo {
     GivesUp,
     /// It sends frame after frame that carry nothing.
     Floods,
+    /// It goes beyond what the library of HTTP/2 lets one do: resets, heads in pieces, small frames.
+    Http2,
+    /// It begins more streams than may be open.
+    Streams,
     /// As many connections are open as may be.
     Connections,
     /// As many of its source are.
@@ -83,7 +87,7 @@ impl Tally {
     }
 }
 
-const ALL: [(LetGo, &str); 12] = [
+const ALL: [(LetGo, &str); 14] = [
     (LetGo::LateHead, "late-head"),
     (LetGo::LargeHead, "large-head"),
     (LetGo::SlowBody, "slow-body"),
@@ -91,6 +95,8 @@ const ALL: [(LetGo, &str); 12] = [
     (LetGo::TooLong, "too-long"),
     (LetGo::GivesUp, "gives-up"),
     (LetGo::Floods, "floods"),
+    (LetGo::Http2, "http2"),
+    (LetGo::Streams, "streams"),
     (LetGo::Connections, "connections"),
     (LetGo::SourceConnections, "source-connections"),
     (LetGo::SourceHandshakes, "source-handshakes"),

@@ -23,6 +23,7 @@ use tokio::time::Sleep;
 use tokio_rustls::server::TlsStream;
 
 use super::connection::Connection;
+use super::farewell;
 use super::frames::{CALM_DOWN, FrameWatch};
 use super::gathered::Gathered;
 use super::let_go::LetGo;
@@ -36,6 +37,7 @@ pub(crate) struct Cut {
     cut: AtomicBool,
     going_away: AtomicBool,
     websocket: AtomicBool,
+    deaf: AtomicBool,
     reader: AtomicWaker,
     writer: AtomicWaker,
 }
@@ -54,6 +56,12 @@ impl Cut {
         self.cut();
     }
 
+    /// Lets every read from now on fail, of HTTP/1.1: what waits for its client notices, and can still say why.
+    pub(crate) fn read_no_more(&self) {
+        self.deaf.store(true, Ordering::SeqCst);
+        self.reader.wake();
+    }
+
     /// Says that what is written next is the `101` head of a WebSocket.
     pub(crate) fn begin_websocket(&self) {
         self.websocket.store(true, Ordering::SeqCst);
@@ -66,6 +74,10 @@ impl Cut {
 
     fn is_cut(&self) -> bool {
         self.cut.load(Ordering::SeqCst)
+    }
+
+    fn is_deaf(&self) -> bool {
+        self.deaf.load(Ordering::SeqCst)
     }
 
     /// What a WebSocket's client is told.
@@ -186,6 +198,15 @@ impl FrontStream {
         ))
     }
 
+    /// The same for reads alone.
+    fn refuse_to_read(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
+        self.refuse_if_cut(cx)?;
+        match self.connection.cut.is_deaf() {
+            true if !self.is_http2() => Err(io::ErrorKind::ConnectionAborted.into()),
+            _ => Ok(()),
+        }
+    }
+
     /// Reads no more than a head may have while one is awaited; HTTP/2 has limits of its own.
     fn read_bounded(&mut self, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let room = self.patience.room(&self.connection.heads);
@@ -290,7 +311,7 @@ impl AsyncRead for FrontStream {
 
 impl FrontStream {
     fn poll_read_on(&mut self, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        self.refuse_if_cut(cx)?;
+        self.refuse_to_read(cx)?;
         if self.gone && self.watch.is_some() {
             return self.refuse_flood(cx);
         }
@@ -303,7 +324,7 @@ impl FrontStream {
                 self.unflushed = false;
             }
             self.connection.cut.reader.register(cx.waker());
-            self.refuse_if_cut(cx)?;
+            self.refuse_to_read(cx)?;
             self.refuse_late_head(cx)?;
             if self
                 .silence
@@ -384,7 +405,11 @@ impl fmt::Debug for FrontStream {
 #[async_trait]
 impl Shutdown for FrontStream {
     async fn shutdown(&mut self) {
-        let _ = AsyncWriteExt::shutdown(self).await;
+        if self.is_http2() || self.connection.octets.are_all_served() {
+            let _ = AsyncWriteExt::shutdown(self).await;
+        } else {
+            farewell::bid(&mut self.tls, farewell::OF_A_BODY).await;
+        }
     }
 }
 

@@ -3,9 +3,10 @@
 use bytes::Bytes;
 use http::StatusCode;
 use pingora::http::{RequestHeader, ResponseHeader};
-use pingora::proxy::Session;
+use pingora::proxy::{FailToProxy, Session};
+use tracing::debug;
 
-use super::Gateway;
+use super::{Context, Gateway};
 use crate::auth;
 use crate::front::LetGo;
 use crate::request::{
@@ -61,6 +62,19 @@ impl Gateway {
         Ok(true)
     }
 
+    /// Answers a request that was allowed, and is no longer, before anything of its answer has come.
+    pub(super) async fn answer_cut(&self, session: &mut Session, context: &Context) -> FailToProxy {
+        let (Some(arrived), Some(denial)) = (&context.arrived, context.scope.denial.get()) else {
+            return last(session, 0);
+        };
+        let written = self.answer_denial(session, &self.world.view(), arrived, denial).await;
+        if let Err(error) = written {
+            debug!(request = %arrived.id, %error, "a denial could not be written");
+            return last(session, 0);
+        }
+        last(session, denial.status())
+    }
+
     /// Answers that as much is going on as may.
     pub(super) async fn answer_busy(
         &self,
@@ -114,6 +128,15 @@ impl Gateway {
             revision: view.directory.revision(),
             latency_us: 0,
         });
+    }
+}
+
+/// What Pingora makes of a connection after the gateway's own answer to a request that failed, or after none: an HTTP/1.1
+/// connection is ended in order, so that what was answered is not lost.
+pub(super) fn last(session: &Session, code: u16) -> FailToProxy {
+    FailToProxy {
+        error_code: code,
+        can_reuse_downstream: code != 0 && !session.is_http2(),
     }
 }
 
