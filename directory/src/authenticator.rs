@@ -3,12 +3,13 @@
 use std::collections::BTreeSet;
 use std::fmt;
 
+use borsh::{BorshDeserialize, BorshSerialize};
 use serde::{Deserialize, Serialize};
 
 use crate::{AuthenticatorId, EnrollmentId, Revision, SecretHash, Timestamp, UserId, WebauthnKey};
 
 /// One authenticator of a user.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, BorshSerialize, BorshDeserialize)]
 pub struct Authenticator {
     /// Never reused.
     pub id: AuthenticatorId,
@@ -25,7 +26,7 @@ pub struct Authenticator {
 }
 
 /// What an authenticator is, and what verifying takes.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, BorshSerialize, BorshDeserialize)]
 #[serde(rename_all = "snake_case", tag = "kind")]
 pub enum AuthenticatorKind {
     /// A password; a user has one at most.
@@ -54,7 +55,7 @@ pub enum AuthenticatorKind {
 }
 
 /// A text that is stored and never shown.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize, BorshSerialize, BorshDeserialize)]
 #[serde(transparent)]
 pub struct Protected(String);
 

@@ -1,11 +1,12 @@
 //! Which certificates did a device get, and do they still count?
 
+use borsh::{BorshDeserialize, BorshSerialize};
 use serde::{Deserialize, Serialize};
 
 use crate::{DeviceId, EnrollmentId, Revision, Timestamp};
 
 /// A certificate the gateway's own CA issued to a device. Its DER stays in the store.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, BorshSerialize, BorshDeserialize)]
 pub struct Certificate {
     /// SHA-256 of the leaf's DER: how the certificate is found.
     pub fingerprint: Fingerprint,
@@ -28,7 +29,7 @@ pub struct Certificate {
 }
 
 /// Whether a certificate still counts.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, BorshSerialize, BorshDeserialize)]
 #[serde(rename_all = "snake_case", tag = "state")]
 pub enum CertificateState {
     /// It does, while its time lasts.
@@ -50,7 +51,7 @@ pub enum CertificateState {
 }
 
 /// Why a certificate is on hold.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, BorshSerialize, BorshDeserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum HoldCause {
     /// An admin held this certificate; it stays held until an admin releases it.
@@ -60,7 +61,7 @@ pub enum HoldCause {
 }
 
 /// Why a certificate was revoked (RFC 5280, section 5.3.1; hold is a state of its own here).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, BorshSerialize, BorshDeserialize)]
 #[serde(rename_all = "snake_case")]
 #[expect(missing_docs, reason = "the names are those of RFC 5280")]
 pub enum RevocationReason {
@@ -73,12 +74,14 @@ pub enum RevocationReason {
 }
 
 /// SHA-256 of a certificate's DER.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, BorshSerialize, BorshDeserialize,
+)]
 #[serde(try_from = "String", into = "String")]
 pub struct Fingerprint(pub [u8; 32]);
 
 /// A certificate's serial number: 1 to 20 octets, big-endian, positive (RFC 5280, section 4.1.2.2).
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, BorshSerialize, BorshDeserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Serial(pub Vec<u8>);
 

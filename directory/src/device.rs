@@ -2,12 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use borsh::{BorshDeserialize, BorshSerialize};
 use serde::{Deserialize, Serialize};
 
 use crate::{DeviceId, EnrollmentId, Fingerprint, InstanceId, PublicKey, Revision, Timestamp, UserId};
 
 /// A computer or phone that proves itself with a key.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, BorshSerialize, BorshDeserialize)]
 pub struct Device {
     /// Never reused; a deleted device that enrols again gets a new one.
     pub id: DeviceId,
@@ -37,7 +38,7 @@ pub struct Device {
 }
 
 /// Evidence that a device is a certain machine: its TPM opened a credential made for this endorsement key.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, BorshSerialize, BorshDeserialize)]
 pub struct Hardware {
     /// The machine: no two devices have the same.
     pub id: HardwareId,
@@ -48,12 +49,14 @@ pub struct Hardware {
 }
 
 /// SHA-256 of an endorsement key's SubjectPublicKeyInfo in DER: which machine something is.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, BorshSerialize, BorshDeserialize,
+)]
 #[serde(try_from = "String", into = "String")]
 pub struct HardwareId(pub [u8; 32]);
 
 /// Whether a device is trusted at all. Deletion is not a state: the record is gone.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, BorshSerialize, BorshDeserialize)]
 #[serde(rename_all = "snake_case", tag = "state")]
 pub enum DeviceState {
     /// Trusted as far as its keys, certificates and reports go.
@@ -71,7 +74,9 @@ pub enum DeviceState {
 }
 
 /// Which operating system a device runs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, BorshSerialize, BorshDeserialize,
+)]
 #[serde(rename_all = "lowercase")]
 #[expect(missing_docs, reason = "the names say it")]
 pub enum Platform {
@@ -84,7 +89,7 @@ pub enum Platform {
 }
 
 /// Whose device it is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, BorshSerialize, BorshDeserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Ownership {
     /// Nobody said.
@@ -97,7 +102,7 @@ pub enum Ownership {
 }
 
 /// Where a private key lives.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, BorshSerialize, BorshDeserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum KeyStore {
     /// A file or the like; can be copied.
@@ -115,7 +120,7 @@ pub enum KeyStore {
 }
 
 /// What somebody says of a device. Absent means not said; absent never satisfies a policy.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, BorshSerialize, BorshDeserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Posture {
     /// The operating system's version.
@@ -145,7 +150,9 @@ pub struct Posture {
 }
 
 /// The version of an operating system.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, BorshSerialize, BorshDeserialize,
+)]
 #[serde(deny_unknown_fields)]
 #[expect(missing_docs, reason = "the names say it")]
 pub struct OsVersion {
@@ -155,7 +162,7 @@ pub struct OsVersion {
 }
 
 /// What the device said of itself, and when.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, BorshSerialize, BorshDeserialize)]
 pub struct Reported {
     /// What it said.
     pub posture: Posture,
@@ -195,7 +202,7 @@ pub struct MdmReport {
 }
 
 /// One user's account on one device: whose key the device holds.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, BorshSerialize, BorshDeserialize)]
 pub struct Enrollment {
     /// Never reused.
     pub id: EnrollmentId,
@@ -232,7 +239,7 @@ pub struct Enrollment {
 }
 
 /// A key that signs after the user was verified.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, BorshSerialize, BorshDeserialize)]
 pub struct Verification {
     /// The key.
     pub key: PublicKey,
@@ -243,7 +250,7 @@ pub struct Verification {
 }
 
 /// How a user is verified before a key signs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, BorshSerialize, BorshDeserialize)]
 pub enum VerificationMethod {
     /// A PIN.
     Pin,
@@ -276,7 +283,7 @@ impl VerificationMethod {
 }
 
 /// What an enrolment can be used for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, BorshSerialize, BorshDeserialize)]
 pub enum Method {
     /// The certificate, in a TLS handshake.
     Certificate,
@@ -290,7 +297,7 @@ fn certificate_alone() -> BTreeSet<Method> {
 }
 
 /// One installation of an authenticator on a device: the key it is known by.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, BorshSerialize, BorshDeserialize)]
 pub struct Instance {
     /// Never reused.
     pub id: InstanceId,
@@ -305,7 +312,7 @@ pub struct Instance {
 }
 
 /// Whether an enrolment's key still counts.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, BorshSerialize, BorshDeserialize)]
 #[serde(rename_all = "snake_case", tag = "state")]
 pub enum EnrollmentState {
     /// It does.
@@ -320,7 +327,9 @@ pub enum EnrollmentState {
 }
 
 /// SHA-256 of a key's SubjectPublicKeyInfo in DER.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, BorshSerialize, BorshDeserialize,
+)]
 #[serde(try_from = "String", into = "String")]
 pub struct KeyThumbprint(pub [u8; 32]);
 

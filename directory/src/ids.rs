@@ -1,8 +1,10 @@
 //! Which identifiers are there, and how do they look from outside? One opaque type for each kind of thing.
 
 use std::fmt;
+use std::io::{self, Read, Write};
 use std::str::FromStr;
 
+use borsh::{BorshDeserialize, BorshSerialize};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 const LENGTH: usize = 20;
@@ -47,6 +49,54 @@ fn spell_timed(prefix: &str, millis: i64, random: u128) -> [u8; LENGTH] {
 /// Enough until the year 8888.
 const TIME_LENGTH: usize = 8;
 
+/// How many octets the characters behind a prefix take as a number.
+pub(crate) const PACKED: usize = 13;
+
+/// The characters behind a prefix as a number, the highest octet first, so that it sorts as they do. What is no identifier has none.
+fn pack(text: &[u8; LENGTH]) -> Option<[u8; PACKED]> {
+    let mut number = 0_u128;
+    for character in text.iter().skip(PREFIX) {
+        let digit = match character {
+            b'0'..=b'9' => character - b'0',
+            b'A'..=b'Z' => character - b'A' + 10,
+            b'a'..=b'z' => character - b'a' + 36,
+            _ => return None,
+        };
+        number = number * 62 + u128::from(digit);
+    }
+    number.to_be_bytes().last_chunk().copied()
+}
+
+/// The identifier that was packed. Divides in halves, which machines do faster.
+fn unpack(prefix: &str, packed: [u8; PACKED]) -> [u8; LENGTH] {
+    let mut octets = [0; 16];
+    for (slot, octet) in octets.iter_mut().rev().zip(packed.iter().rev()) {
+        *slot = *octet;
+    }
+    let number = u128::from_be_bytes(octets);
+    let halves = [number / HALF, number % HALF].map(|half| u64::try_from(half).unwrap_or(0));
+    let mut text = [b'0'; LENGTH];
+    for (slot, byte) in text.iter_mut().zip(prefix.bytes()) {
+        *slot = byte;
+    }
+    let (upper, lower) = text.split_at_mut(LENGTH - HALF_LENGTH);
+    let upper = upper.get_mut(PREFIX..).unwrap_or_default();
+    for (mut rest, slots) in halves.into_iter().zip([upper, lower]) {
+        for slot in slots.iter_mut().rev() {
+            let digit = usize::try_from(rest % 62).unwrap_or(0);
+            *slot = ALPHABET.get(digit).copied().unwrap_or(b'0');
+            rest /= 62;
+        }
+    }
+    text
+}
+
+/// How long prefixes are.
+const PREFIX: usize = 3;
+const HALF_LENGTH: usize = 10;
+/// As many numbers as so many characters spell.
+const HALF: u128 = 62_u128.pow(10);
+
 macro_rules! id {
     ($(#[$doc:meta])* $name:ident, $prefix:literal, $what:literal) => {
         $(#[$doc])*
@@ -73,6 +123,21 @@ macro_rules! id {
             /// The identifier as text.
             pub fn as_str(&self) -> &str {
                 std::str::from_utf8(&self.0).unwrap_or_default()
+            }
+        }
+
+        impl BorshSerialize for $name {
+            fn serialize<W: Write>(&self, writer: &mut W) -> io::Result<()> {
+                let packed = pack(&self.0).ok_or(io::ErrorKind::InvalidInput)?;
+                writer.write_all(&packed)
+            }
+        }
+
+        impl BorshDeserialize for $name {
+            fn deserialize_reader<R: Read>(reader: &mut R) -> io::Result<Self> {
+                let mut packed = [0; PACKED];
+                reader.read_exact(&mut packed)?;
+                Ok(Self(unpack($prefix, packed)))
             }
         }
 
@@ -110,7 +175,7 @@ macro_rules! id {
 
         impl<'de> Deserialize<'de> for $name {
             fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-                let text = String::deserialize(deserializer)?;
+                let text = <String as Deserialize>::deserialize(deserializer)?;
                 text.parse().map_err(serde::de::Error::custom)
             }
         }
@@ -163,6 +228,29 @@ mod tests {
         assert_ne!(late, at(1_795_000_000_001, u128::MAX));
         assert_eq!(late.to_string().parse::<TransactionId>(), Ok(late));
         assert!(at(-1, 7) < early && late < at(i64::MAX / 100_000, 0));
+    }
+
+    #[test]
+    fn a_packed_id_reads_back_and_sorts_as_before() {
+        let highest: DeviceId = "devzzzzzzzzzzzzzzzzz".parse().unwrap();
+        let mut ids: Vec<_> = (0..100_u128)
+            .map(|n| DeviceId::from_random(n.wrapping_mul(0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835)))
+            .chain(
+                ["dev00000000000000000", "dev0000000zzzzzzzzzz", "dev00000010000000000"].map(|id| id.parse().unwrap()),
+            )
+            .chain([highest])
+            .collect();
+        ids.sort();
+        let packed: Vec<Vec<u8>> = ids.iter().map(|id| borsh::to_vec(id).unwrap()).collect();
+
+        assert!(packed.is_sorted());
+        for (id, packed) in ids.iter().zip(&packed) {
+            assert_eq!(packed.len(), PACKED);
+            assert_eq!(borsh::from_slice::<DeviceId>(packed).unwrap(), *id);
+        }
+        for none in [DeviceId::FIRST, DeviceId::LAST] {
+            assert!(borsh::to_vec(&none).is_err(), "{none:?} is none");
+        }
     }
 
     #[test]

@@ -52,7 +52,7 @@ pub use session::{
     Session, SessionCommand, SessionCookie, SessionEnd, SessionPlan, SessionState,
 };
 pub use settings::{FastPassSettings, KeyProtection, NumberChallenge, Settings, UserVerification};
-pub use snapshot::{Snapshot, WayIn};
+pub use snapshot::{Repacked, Snapshot, WayIn};
 pub use store::{
     AppendError, Cause, EventQuery, LoadError, Order, Place, QueryError, Store, StoredPlace, StoredSessions,
     Transaction, Write,
@@ -64,7 +64,21 @@ pub use webauthn::{BadCredentialId, CredentialId, NewWebauthn, WebauthnKey, Weba
 pub use words::BadWord;
 
 /// Counts the batches of changes ever made; every change makes a new one.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, serde::Serialize, serde::Deserialize)]
+#[derive(
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    Default,
+    serde::Serialize,
+    serde::Deserialize,
+    borsh::BorshSerialize,
+    borsh::BorshDeserialize,
+)]
 #[serde(transparent)]
 pub struct Revision(pub u64);
 

@@ -4,12 +4,13 @@ use std::fmt;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use borsh::{BorshDeserialize, BorshSerialize};
 use serde::{Deserialize, Serialize};
 
 use crate::KeyThumbprint;
 
 /// A P-256 public key by its coordinates. Whether they are a point on the curve is checked by whoever verifies with it.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, BorshSerialize, BorshDeserialize)]
 #[serde(try_from = "Jwk", into = "Jwk")]
 pub struct PublicKey {
     /// The x coordinate, big-endian.

@@ -7,6 +7,7 @@ mod command;
 mod plan;
 
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -300,7 +301,7 @@ impl Session {
         if let SessionState::Ended { cause, .. } = self.state {
             return Some(cause);
         }
-        let active = |user: &std::sync::Arc<crate::User>| user.status == UserStatus::Active;
+        let active = |user: Arc<crate::User>| user.status == UserStatus::Active;
         if !directory.user(self.user).is_some_and(active) {
             return Some(SessionEnd::UserInactive);
         }
@@ -331,8 +332,9 @@ impl Basis {
                 (known != Some(*address)).then_some(SessionEnd::FactorChanged)
             }
             Self::Enrollment { id, generation, device } => {
-                let enrollment = directory.enrollment(*id).map(AsRef::as_ref);
-                lost(enrollment, *generation, directory.device(*device).map(AsRef::as_ref))
+                let enrollment = directory.enrollment(*id);
+                let device = directory.device(*device);
+                lost(enrollment.as_deref(), *generation, device.as_deref())
             }
         }
     }
@@ -347,13 +349,10 @@ impl DeviceProof {
     }
 
     /// The enrolment and the device, while both count as they did when this was proved.
-    pub fn counting<'a>(
-        &self,
-        directory: &'a Snapshot,
-    ) -> Option<(&'a std::sync::Arc<Enrollment>, &'a std::sync::Arc<Device>)> {
+    pub fn counting(&self, directory: &Snapshot) -> Option<(Arc<Enrollment>, Arc<Device>)> {
         let enrollment = directory.enrollment(self.enrollment)?;
         let device = directory.device(enrollment.device)?;
-        let lost = lost(Some(enrollment), self.generation, Some(device));
+        let lost = lost(Some(&enrollment), self.generation, Some(&device));
         lost.is_none().then_some((enrollment, device))
     }
 }

@@ -2,6 +2,9 @@
 
 mod apply;
 mod authenticators;
+mod packed;
+mod records;
+mod table;
 
 pub use authenticators::WayIn;
 
@@ -10,33 +13,27 @@ use std::sync::Arc;
 
 use imbl::{OrdMap, OrdSet};
 
+use self::packed::Packing;
+use self::records::FoundBy;
+use self::table::Table;
 use crate::{
-    ApiToken, ApiTokenId, Authenticator, AuthenticatorId, Certificate, Change, CredentialId, Device, DeviceId,
-    Enrollment, EnrollmentId, EnrollmentToken, EnrollmentTokenId, Fingerprint, Group, GroupId, HardwareId, Instance,
-    InstanceId, KeyThumbprint, ManagementCertificate, MdmReport, Revision, SecretHash, Serial, Settings, User, UserId,
+    ApiToken, ApiTokenId, Authenticator, Certificate, Change, Device, DeviceId, Enrollment, EnrollmentId,
+    EnrollmentToken, EnrollmentTokenId, Fingerprint, Group, GroupId, Instance, KeyThumbprint, ManagementCertificate,
+    MdmReport, Revision, SecretHash, Serial, Settings, User, UserId,
 };
 
 /// The directory at one revision. Snapshots share what they have in common, so a new one costs only what changed.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Snapshot {
     revision: Revision,
-    users: OrdMap<UserId, Arc<User>>,
-    users_by_login: OrdMap<String, UserId>,
-    members: OrdSet<(GroupId, UserId)>,
+    users: Table<User>,
     groups: OrdMap<GroupId, Arc<Group>>,
     groups_by_name: OrdMap<String, GroupId>,
     subgroups: OrdSet<(GroupId, GroupId)>,
     groups_version: Revision,
-    devices: OrdMap<DeviceId, Arc<Device>>,
-    devices_by_name: OrdSet<(String, DeviceId)>,
-    enrollments: OrdMap<EnrollmentId, Arc<Enrollment>>,
-    enrollments_by_device: OrdSet<(DeviceId, EnrollmentId)>,
-    enrollments_by_user: OrdSet<(UserId, EnrollmentId)>,
-    enrollments_by_key: OrdMap<KeyThumbprint, EnrollmentId>,
-    certificates: OrdMap<Fingerprint, Arc<Certificate>>,
-    certificates_by_device: OrdSet<(DeviceId, Fingerprint)>,
-    certificates_by_serial: OrdMap<(Fingerprint, Serial), Fingerprint>,
-    revoked_by_issuer: OrdSet<(Fingerprint, Fingerprint)>,
+    devices: Table<Device>,
+    enrollments: Table<Enrollment>,
+    certificates: Table<Certificate>,
     reports: OrdMap<(DeviceId, String), Arc<MdmReport>>,
     enrollment_tokens: OrdMap<EnrollmentTokenId, Arc<EnrollmentToken>>,
     enrollment_tokens_by_secret: OrdMap<SecretHash, EnrollmentTokenId>,
@@ -44,16 +41,22 @@ pub struct Snapshot {
     enrollment_tokens_by_device: OrdSet<(DeviceId, EnrollmentTokenId)>,
     api_tokens: OrdMap<ApiTokenId, Arc<ApiToken>>,
     api_tokens_by_secret: OrdMap<SecretHash, ApiTokenId>,
-    devices_by_hardware: OrdMap<HardwareId, DeviceId>,
-    instances: OrdMap<InstanceId, Arc<Instance>>,
-    instances_by_key: OrdMap<KeyThumbprint, InstanceId>,
-    instances_by_device: OrdSet<(DeviceId, InstanceId)>,
-    authenticators: OrdMap<AuthenticatorId, Arc<Authenticator>>,
-    authenticators_by_user: OrdSet<(UserId, AuthenticatorId)>,
-    authenticators_by_credential: OrdMap<CredentialId, AuthenticatorId>,
+    instances: Table<Instance>,
+    authenticators: Table<Authenticator>,
     management: OrdMap<Fingerprint, Arc<ManagementCertificate>>,
     management_by_device: OrdSet<(DeviceId, Fingerprint)>,
     settings: Option<Arc<Settings>>,
+}
+
+/// Records of a directory, packed anew.
+#[derive(Debug)]
+pub struct Repacked {
+    users: table::Repacked<User>,
+    devices: table::Repacked<Device>,
+    enrollments: table::Repacked<Enrollment>,
+    certificates: table::Repacked<Certificate>,
+    instances: table::Repacked<Instance>,
+    authenticators: table::Repacked<Authenticator>,
 }
 
 impl Snapshot {
@@ -62,12 +65,29 @@ impl Snapshot {
         Self::default()
     }
 
-    /// Builds the directory from the records a store holds, which keep the versions they have.
+    /// Builds the directory from the records a store holds, which keep the versions they have. They take a fraction of the room
+    /// that they will take once they change.
     pub fn restored(revision: Revision, records: impl IntoIterator<Item = Change>) -> Self {
         let mut snapshot = Self::empty();
+        let (mut users, mut devices, mut enrollments) = (Packing::new(), Packing::new(), Packing::new());
+        let (mut certificates, mut instances, mut authenticators) = (Packing::new(), Packing::new(), Packing::new());
         for record in records {
-            snapshot.apply(&record);
+            match record {
+                Change::PutUser(user) => users.add(*user),
+                Change::PutDevice(device) => devices.add(*device),
+                Change::PutEnrollment(enrollment) => enrollments.add(*enrollment),
+                Change::PutCertificate(certificate) => certificates.add(*certificate),
+                Change::PutInstance(instance) => instances.add(*instance),
+                Change::PutAuthenticator(authenticator) => authenticators.add(*authenticator),
+                other => snapshot.apply(&other),
+            }
         }
+        snapshot.users = Table::packed(users);
+        snapshot.devices = Table::packed(devices);
+        snapshot.enrollments = Table::packed(enrollments);
+        snapshot.certificates = Table::packed(certificates);
+        snapshot.instances = Table::packed(instances);
+        snapshot.authenticators = Table::packed(authenticators);
         snapshot.revision = revision;
         // A group that is gone left no version behind; what was computed before must not pass for current.
         snapshot.groups_version = revision;
@@ -84,6 +104,42 @@ impl Snapshot {
             change.stamp(revision);
             snapshot.apply(&change);
         }
+        snapshot
+    }
+
+    /// Whether so much has changed since it was packed that it should be again: more than so many records of a kind, and an
+    /// eighth of them.
+    pub fn is_worn(&self, most: usize) -> bool {
+        self.users.is_worn(most)
+            || self.devices.is_worn(most)
+            || self.enrollments.is_worn(most)
+            || self.certificates.is_worn(most)
+            || self.instances.is_worn(most)
+            || self.authenticators.is_worn(most)
+    }
+
+    /// Packs all records anew, for [`Self::on`]. With many of them this takes seconds.
+    pub fn pack(&self) -> Repacked {
+        Repacked {
+            users: self.users.pack(),
+            devices: self.devices.pack(),
+            enrollments: self.enrollments.pack(),
+            certificates: self.certificates.pack(),
+            instances: self.instances.pack(),
+            authenticators: self.authenticators.pack(),
+        }
+    }
+
+    /// This very directory, on records that were packed when it was at an earlier revision.
+    #[must_use]
+    pub fn on(&self, repacked: Repacked) -> Self {
+        let mut snapshot = self.clone();
+        snapshot.users = snapshot.users.on(repacked.users);
+        snapshot.devices = snapshot.devices.on(repacked.devices);
+        snapshot.enrollments = snapshot.enrollments.on(repacked.enrollments);
+        snapshot.certificates = snapshot.certificates.on(repacked.certificates);
+        snapshot.instances = snapshot.instances.on(repacked.instances);
+        snapshot.authenticators = snapshot.authenticators.on(repacked.authenticators);
         snapshot
     }
 
@@ -128,37 +184,41 @@ impl Snapshot {
 impl Snapshot {
     /// Whether records and indexes are the same; when groups last changed a rebuilt snapshot cannot know.
     pub(crate) fn has_the_records_of(&self, other: &Self) -> bool {
-        *self
-            == Self {
-                groups_version: self.groups_version,
-                ..other.clone()
-            }
+        let finds_the_same = self.users.finds_the_same_as(&other.users)
+            && self.devices.finds_the_same_as(&other.devices)
+            && self.enrollments.finds_the_same_as(&other.enrollments)
+            && self.certificates.finds_the_same_as(&other.certificates)
+            && self.instances.finds_the_same_as(&other.instances)
+            && self.authenticators.finds_the_same_as(&other.authenticators);
+        finds_the_same
+            && *self
+                == Self {
+                    groups_version: self.groups_version,
+                    ..other.clone()
+                }
     }
 }
 
 /// Users and groups.
 impl Snapshot {
     /// The user with this id.
-    pub fn user(&self, id: UserId) -> Option<&Arc<User>> {
-        self.users.get(&id)
+    pub fn user(&self, id: UserId) -> Option<Arc<User>> {
+        self.users.get(id)
     }
 
     /// The user with this login, compared without case.
-    pub fn user_by_login(&self, login: &str) -> Option<&Arc<User>> {
-        self.users_by_login
-            .get(&login.to_ascii_lowercase())
-            .and_then(|id| self.users.get(id))
+    pub fn user_by_login(&self, login: &str) -> Option<Arc<User>> {
+        self.users.find(FoundBy::Login(&login.to_ascii_lowercase())).next()
     }
 
     /// All users, by id.
-    pub fn users(&self) -> impl Iterator<Item = &Arc<User>> {
-        self.users.values()
+    pub fn users(&self) -> impl Iterator<Item = Arc<User>> {
+        self.users.all()
     }
 
     /// The users directly in this group, by id.
-    pub fn members(&self, group: GroupId) -> impl Iterator<Item = &Arc<User>> {
-        let members = self.members.range((group, UserId::FIRST)..=(group, UserId::LAST));
-        members.filter_map(|(_, user)| self.users.get(user))
+    pub fn members(&self, group: GroupId) -> impl Iterator<Item = Arc<User>> {
+        self.users.find(FoundBy::Group(group))
     }
 
     /// The group with this id.
@@ -210,103 +270,86 @@ impl Snapshot {
 /// Devices and what hangs on them.
 impl Snapshot {
     /// The device with this id.
-    pub fn device(&self, id: DeviceId) -> Option<&Arc<Device>> {
-        self.devices.get(&id)
+    pub fn device(&self, id: DeviceId) -> Option<Arc<Device>> {
+        self.devices.get(id)
     }
 
     /// All devices, by id.
-    pub fn devices(&self) -> impl Iterator<Item = &Arc<Device>> {
-        self.devices.values()
+    pub fn devices(&self) -> impl Iterator<Item = Arc<Device>> {
+        self.devices.all()
     }
 
     /// The devices with ids after this one, by id.
-    pub fn devices_after(&self, id: DeviceId) -> impl Iterator<Item = &Arc<Device>> {
-        use std::ops::Bound::{Excluded, Unbounded};
-        self.devices.range((Excluded(id), Unbounded)).map(|(_, device)| device)
+    pub fn devices_after(&self, id: DeviceId) -> impl Iterator<Item = Arc<Device>> {
+        self.devices.after(Some(id))
     }
 
     /// The devices with exactly this name, by id.
-    pub fn devices_named(&self, name: &str) -> impl Iterator<Item = &Arc<Device>> {
-        let named = self
-            .devices_by_name
-            .range((name.to_owned(), DeviceId::FIRST)..=(name.to_owned(), DeviceId::LAST));
-        named.filter_map(|(_, device)| self.devices.get(device))
+    pub fn devices_named(&self, name: &str) -> impl Iterator<Item = Arc<Device>> {
+        self.devices.find(FoundBy::Name(name))
     }
 
     /// The enrolment with this id.
-    pub fn enrollment(&self, id: EnrollmentId) -> Option<&Arc<Enrollment>> {
-        self.enrollments.get(&id)
+    pub fn enrollment(&self, id: EnrollmentId) -> Option<Arc<Enrollment>> {
+        self.enrollments.get(id)
     }
 
     /// The enrolments on this device, ended ones too, by id.
-    pub fn enrollments_of_device(&self, device: DeviceId) -> impl Iterator<Item = &Arc<Enrollment>> {
-        let of_device = self
-            .enrollments_by_device
-            .range((device, EnrollmentId::FIRST)..=(device, EnrollmentId::LAST));
-        of_device.filter_map(|(_, id)| self.enrollments.get(id))
+    pub fn enrollments_of_device(&self, device: DeviceId) -> impl Iterator<Item = Arc<Enrollment>> {
+        self.enrollments.find(FoundBy::Device(device))
     }
 
     /// The enrolments of this user, ended ones too, by id.
-    pub fn enrollments_of_user(&self, user: UserId) -> impl Iterator<Item = &Arc<Enrollment>> {
-        let of_user = self
-            .enrollments_by_user
-            .range((user, EnrollmentId::FIRST)..=(user, EnrollmentId::LAST));
-        of_user.filter_map(|(_, id)| self.enrollments.get(id))
+    pub fn enrollments_of_user(&self, user: UserId) -> impl Iterator<Item = Arc<Enrollment>> {
+        self.enrollments.find(FoundBy::User(user))
     }
 
     /// The users linked to this device: those with an enrolment on it that has not ended.
-    pub fn users_of_device(&self, device: DeviceId) -> impl Iterator<Item = &Arc<User>> {
+    pub fn users_of_device(&self, device: DeviceId) -> impl Iterator<Item = Arc<User>> {
         let linked = self
             .enrollments_of_device(device)
             .filter(|enrollment| enrollment.state.is_link());
         let users: BTreeSet<UserId> = linked.map(|enrollment| enrollment.user).collect();
-        users.into_iter().filter_map(|user| self.users.get(&user))
+        users.into_iter().filter_map(|user| self.users.get(user))
     }
 
     /// The devices linked to this user: those with an enrolment of theirs that has not ended.
-    pub fn devices_of_user(&self, user: UserId) -> impl Iterator<Item = &Arc<Device>> {
+    pub fn devices_of_user(&self, user: UserId) -> impl Iterator<Item = Arc<Device>> {
         let linked = self
             .enrollments_of_user(user)
             .filter(|enrollment| enrollment.state.is_link());
         let devices: BTreeSet<DeviceId> = linked.map(|enrollment| enrollment.device).collect();
-        devices.into_iter().filter_map(|device| self.devices.get(&device))
+        devices.into_iter().filter_map(|device| self.devices.get(device))
     }
 
     /// The enrolment with this key, also if it has ended.
-    pub fn enrollment_by_key(&self, key: &KeyThumbprint) -> Option<&Arc<Enrollment>> {
-        self.enrollments_by_key.get(key).and_then(|id| self.enrollments.get(id))
+    pub fn enrollment_by_key(&self, key: &KeyThumbprint) -> Option<Arc<Enrollment>> {
+        self.enrollments.find(FoundBy::Key(*key)).next()
     }
 
     /// The certificate with this fingerprint, also if its device is gone.
-    pub fn certificate(&self, fingerprint: &Fingerprint) -> Option<&Arc<Certificate>> {
-        self.certificates.get(fingerprint)
+    pub fn certificate(&self, fingerprint: &Fingerprint) -> Option<Arc<Certificate>> {
+        self.certificates.get(*fingerprint)
     }
 
     /// The certificate this CA issued under this serial number.
-    pub fn certificate_by_serial(&self, issuer: &Fingerprint, serial: &Serial) -> Option<&Arc<Certificate>> {
-        let fingerprint = self.certificates_by_serial.get(&(*issuer, serial.clone()))?;
-        self.certificates.get(fingerprint)
+    pub fn certificate_by_serial(&self, issuer: &Fingerprint, serial: &Serial) -> Option<Arc<Certificate>> {
+        self.certificates.find(FoundBy::Serial(*issuer, serial)).next()
     }
 
     /// All certificates, by fingerprint.
-    pub fn certificates(&self) -> impl Iterator<Item = &Arc<Certificate>> {
-        self.certificates.values()
+    pub fn certificates(&self) -> impl Iterator<Item = Arc<Certificate>> {
+        self.certificates.all()
     }
 
     /// The certificates this device got, revoked ones too, by fingerprint.
-    pub fn certificates_of_device(&self, device: DeviceId) -> impl Iterator<Item = &Arc<Certificate>> {
-        let of_device = self
-            .certificates_by_device
-            .range((device, Fingerprint::FIRST)..=(device, Fingerprint::LAST));
-        of_device.filter_map(|(_, fingerprint)| self.certificates.get(fingerprint))
+    pub fn certificates_of_device(&self, device: DeviceId) -> impl Iterator<Item = Arc<Certificate>> {
+        self.certificates.find(FoundBy::Device(device))
     }
 
     /// The certificates of this CA that are revoked or on hold, expired ones too: what its CRL names.
-    pub fn revoked_certificates(&self, issuer: &Fingerprint) -> impl Iterator<Item = &Arc<Certificate>> {
-        let revoked = self
-            .revoked_by_issuer
-            .range((*issuer, Fingerprint::FIRST)..=(*issuer, Fingerprint::LAST));
-        revoked.filter_map(|(_, fingerprint)| self.certificates.get(fingerprint))
+    pub fn revoked_certificates(&self, issuer: &Fingerprint) -> impl Iterator<Item = Arc<Certificate>> {
+        self.certificates.find(FoundBy::RevokedBy(*issuer))
     }
 
     /// What this management service said of the device.

@@ -2,12 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use borsh::{BorshDeserialize, BorshSerialize};
 use serde::{Deserialize, Serialize};
 
 use crate::{GroupId, Revision, Timestamp, UserId};
 
 /// A person who signs in.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, BorshSerialize, BorshDeserialize)]
 pub struct User {
     /// Never reused, never shown to applications in place of the login.
     pub id: UserId,
@@ -39,7 +40,7 @@ pub struct User {
 }
 
 /// Lets a user set up one factor, once, for a while, after signing in with whatever is left to them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, BorshSerialize, BorshDeserialize)]
 pub struct Release {
     /// From when on it counts no longer.
     pub ends: Timestamp,
@@ -53,7 +54,7 @@ impl User {
 }
 
 /// Whether a user may do anything at all.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, BorshSerialize, BorshDeserialize)]
 #[serde(rename_all = "snake_case", tag = "status")]
 pub enum UserStatus {
     /// May sign in and use devices.

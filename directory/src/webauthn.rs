@@ -6,12 +6,13 @@ use std::str::FromStr;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use borsh::{BorshDeserialize, BorshSerialize};
 use serde::{Deserialize, Serialize};
 
 use crate::{AuthenticatorId, Fingerprint, Timestamp, UserId};
 
 /// A WebAuthn credential: a security key, or a passkey on a phone or computer.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, BorshSerialize, BorshDeserialize)]
 pub struct WebauthnKey {
     /// What its user calls it.
     pub name: String,
@@ -46,7 +47,7 @@ pub struct WebauthnKey {
 }
 
 /// Names a WebAuthn credential: up to 1023 octets that its authenticator chose.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, BorshSerialize, BorshDeserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct CredentialId(Vec<u8>);
 

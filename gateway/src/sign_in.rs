@@ -108,9 +108,9 @@ pub(crate) async fn prove_password(
 ) -> Result<(Arc<User>, FactorProof), ApiError> {
     let admission = admit(world, &guess(username, Factor::Password, source))?;
     let snapshot = world.directory.snapshot();
-    let user = snapshot.user_by_login(username).cloned();
+    let user = snapshot.user_by_login(username);
     let known = user.as_ref().filter(|user| user.status == UserStatus::Active).cloned();
-    let password_of_user = known.as_ref().and_then(|user| snapshot.password_of(user.id).cloned());
+    let password_of_user = known.as_ref().and_then(|user| snapshot.password_of(user.id));
     let verified = match verify_password(world, password_of_user.as_deref(), password).await {
         Ok(verified) => verified,
         Err(PasswordRefused::Wrong) => {
@@ -346,7 +346,7 @@ async fn rehash(world: &World, user: &User, checked: Checked) {
     let snapshot = world.directory.snapshot();
     let (Some(known), Some(before)) = (
         snapshot.password_of(user.id),
-        snapshot.password_of(user.id).and_then(|known| hash_in(known)),
+        snapshot.password_of(user.id).and_then(|known| hash_in(&known)),
     ) else {
         return;
     };
@@ -380,9 +380,9 @@ async fn use_code(world: &World, user: &User, code: &str, source: IpAddr) -> Res
     let (directory, now) = (world.directory.snapshot(), world.clock.now());
     let (known, step) = directory
         .usable_totps_of(user.id)
-        .find_map(|known| Some((known, step_of(known, code, now)?)))
+        .find_map(|known| step_of(&known, code, now).map(|step| (known, step)))
         .ok_or(CodeRefused::Wrong)?;
-    let basis = directory.basis_of(known).ok_or(CodeRefused::Wrong)?;
+    let basis = directory.basis_of(&known).ok_or(CodeRefused::Wrong)?;
     let command = Command::UseTotp {
         authenticator: known.id,
         step: step.0,

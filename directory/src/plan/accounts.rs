@@ -20,14 +20,14 @@ impl<'a> Draft<'a> {
         if !others {
             self.event(
                 EventType::DeviceUserRemove,
-                [Target::from(&**device), user_target(snapshot, enrollment.user)],
+                [Target::from(&*device), user_target(snapshot, enrollment.user)],
             );
         }
-        self.end_enrollment(enrollment);
-        self.end_certificates_of(enrollment, RevocationReason::CessationOfOperation);
-        self.touch_device(device);
+        self.end_enrollment(&enrollment);
+        self.end_certificates_of(&enrollment, RevocationReason::CessationOfOperation);
+        self.touch_device(&device);
         if let Some(user) = snapshot.user(enrollment.user) {
-            self.touch_user(user);
+            self.touch_user(&user);
         }
         Ok(())
     }
@@ -39,7 +39,7 @@ impl<'a> Draft<'a> {
             .certificate(&renew.shown)
             .ok_or_else(|| Refusal::not_found(TargetKind::Certificate, renew.shown))?;
         let (enrollment, device) = self.usable_account(shown.enrollment)?;
-        if !self.is_alive(shown) {
+        if !self.is_alive(&shown) {
             return Err(Refusal::CertificateNotLive);
         }
         if renew.key != enrollment.key {
@@ -69,21 +69,21 @@ impl<'a> Draft<'a> {
             EventType::CertificateIssue,
             [Target::from(&certificate), device_target(snapshot, device.id)],
         );
-        self.make_room(enrollment, renew.most_alive);
+        self.make_room(&enrollment, renew.most_alive);
         self.put(Change::PutCertificate(Box::new(certificate)));
-        self.touch_device(device);
+        self.touch_device(&device);
         Ok(())
     }
 
     /// What the device says of itself takes the place of what it said before.
     pub(super) fn take_answer(&mut self, answer: &SignalAnswer) -> Result<(), Refusal> {
         let (_, device) = self.usable_account(answer.enrollment)?;
-        self.event(EventType::DeviceSignals, [Target::from(&**device)]);
+        self.event(EventType::DeviceSignals, [Target::from(&*device)]);
         self.put(Change::PutDevice(Box::new(Device {
             reported: Some(answer.reported.clone()),
-            ..Device::clone(device)
+            ..Device::clone(&device)
         })));
-        self.take_management(device, &answer.management);
+        self.take_management(&device, &answer.management);
         Ok(())
     }
 
@@ -93,11 +93,11 @@ impl<'a> Draft<'a> {
         let of_enrollment = snapshot
             .certificates_of_device(enrollment.device)
             .filter(|certificate| certificate.enrollment == enrollment.id);
-        of_enrollment.for_each(|certificate| self.end_certificate(certificate, reason));
+        of_enrollment.for_each(|certificate| self.end_certificate(&certificate, reason));
     }
 
     /// The enrolment and its device, both active, of an active user.
-    pub(super) fn usable_account(&self, id: EnrollmentId) -> Result<(&'a Arc<Enrollment>, &'a Arc<Device>), Refusal> {
+    pub(super) fn usable_account(&self, id: EnrollmentId) -> Result<(Arc<Enrollment>, Arc<Device>), Refusal> {
         let enrollment = self
             .snapshot
             .enrollment(id)
@@ -117,14 +117,14 @@ impl<'a> Draft<'a> {
 
     fn make_room(&mut self, enrollment: &Enrollment, most_alive: usize) {
         let snapshot = self.snapshot;
-        let mut alive: Vec<&Arc<Certificate>> = snapshot
+        let mut alive: Vec<Arc<Certificate>> = snapshot
             .certificates_of_device(enrollment.device)
             .filter(|certificate| certificate.enrollment == enrollment.id && self.is_alive(certificate))
             .collect();
         alive.sort_by_key(|certificate| certificate.not_before);
         let too_many = alive.len().saturating_add(1).saturating_sub(most_alive.max(1));
         for certificate in alive.into_iter().take(too_many) {
-            self.end_certificate(certificate, RevocationReason::Superseded);
+            self.end_certificate(&certificate, RevocationReason::Superseded);
         }
     }
 

@@ -35,7 +35,7 @@ impl<'a> Draft<'a> {
         }
         let rehashed = Authenticator {
             kind: AuthenticatorKind::Password { hash: hash.clone() },
-            ..Authenticator::clone(known)
+            ..Authenticator::clone(&known)
         };
         let of_user = user_target(self.snapshot, known.user);
         self.event(EventType::PasswordSet, [Target::from(&rehashed), of_user]);
@@ -67,7 +67,7 @@ impl<'a> Draft<'a> {
             last_step: None,
             held_by: Some(enrollment.id),
         };
-        let known = self.snapshot.totp_held_by(enrollment);
+        let known = self.snapshot.totp_held_by(&enrollment);
         self.set_authenticator(enrollment.user, known, id, kind, EventType::FactorActivate)
     }
 
@@ -91,7 +91,7 @@ impl<'a> Draft<'a> {
                 last_step: Some(step),
                 held_by: *held_by,
             },
-            ..Authenticator::clone(known)
+            ..Authenticator::clone(&known)
         };
         let of_user = user_target(self.snapshot, known.user);
         self.event(EventType::Authenticate, [Target::from(&used), of_user]);
@@ -123,7 +123,7 @@ impl<'a> Draft<'a> {
         }
         let used = Authenticator {
             kind: AuthenticatorKind::RecoveryCodes { unused },
-            ..Authenticator::clone(known)
+            ..Authenticator::clone(&known)
         };
         let of_user = user_target(self.snapshot, known.user);
         self.event(EventType::Authenticate, [Target::from(&used), of_user]);
@@ -136,10 +136,10 @@ impl<'a> Draft<'a> {
         let user = self.user(known.user)?;
         self.event(
             EventType::FactorDeactivate,
-            [Target::from(&**known), Target::from(&**user)],
+            [Target::from(&*known), Target::from(&*user)],
         );
         self.put(Change::DeleteAuthenticator(id));
-        self.touch_user(user);
+        self.touch_user(&user);
         Ok(())
     }
 
@@ -183,27 +183,27 @@ impl<'a> Draft<'a> {
     fn set_authenticator(
         &mut self,
         user: UserId,
-        known: Option<&Arc<Authenticator>>,
+        known: Option<Arc<Authenticator>>,
         id: AuthenticatorId,
         kind: AuthenticatorKind,
         event_type: EventType,
     ) -> Result<(), Refusal> {
         let user = self.user(user)?;
         let authenticator = Authenticator {
-            id: known.map_or(id, |known| known.id),
+            id: known.as_ref().map_or(id, |known| known.id),
             user: user.id,
             kind,
             created: known.map_or(self.now, |known| known.created),
             updated: self.now,
             version: self.snapshot.revision(),
         };
-        self.event(event_type, [Target::from(&authenticator), Target::from(&**user)]);
+        self.event(event_type, [Target::from(&authenticator), Target::from(&*user)]);
         self.put(Change::PutAuthenticator(Box::new(authenticator)));
-        self.touch_user(user);
+        self.touch_user(&user);
         Ok(())
     }
 
-    pub(super) fn authenticator(&self, id: AuthenticatorId) -> Result<&'a Arc<Authenticator>, Refusal> {
+    pub(super) fn authenticator(&self, id: AuthenticatorId) -> Result<Arc<Authenticator>, Refusal> {
         self.snapshot
             .authenticator(id)
             .ok_or_else(|| Refusal::not_found(TargetKind::Authenticator, id))

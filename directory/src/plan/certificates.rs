@@ -25,7 +25,7 @@ impl<'a> Draft<'a> {
         self.change_certificate(fingerprint, |state| state.release(device))
     }
 
-    fn certificate(&self, fingerprint: &Fingerprint) -> Result<&'a Arc<Certificate>, Refusal> {
+    fn certificate(&self, fingerprint: &Fingerprint) -> Result<Arc<Certificate>, Refusal> {
         self.snapshot
             .certificate(fingerprint)
             .ok_or_else(|| Refusal::not_found(TargetKind::Certificate, fingerprint))
@@ -37,9 +37,9 @@ impl<'a> Draft<'a> {
         transition: impl FnOnce(CertificateState) -> Result<CertificateState, IllegalTransition>,
     ) -> Result<(), Refusal> {
         let certificate = self.certificate(fingerprint)?;
-        self.move_certificate(certificate, transition(certificate.state)?);
+        self.move_certificate(&certificate, transition(certificate.state)?);
         if let Some(device) = self.snapshot.device(certificate.device) {
-            self.touch_device(device);
+            self.touch_device(&device);
         }
         Ok(())
     }

@@ -12,7 +12,7 @@ use crate::{
 
 impl<'a> Draft<'a> {
     pub(super) fn update_device(&mut self, id: DeviceId, update: &DeviceUpdate) -> Result<(), Refusal> {
-        let old = Device::clone(self.device(id)?);
+        let old = Device::clone(&*self.device(id)?);
         let update = update.clone();
         let device = Device {
             name: update.name.unwrap_or(old.name),
@@ -32,24 +32,24 @@ impl<'a> Draft<'a> {
 
     pub(super) fn suspend_device(&mut self, id: DeviceId) -> Result<(), Refusal> {
         let device = self.device(id)?;
-        self.put_device_state(device, device.state.suspend(self.now)?, EventType::DeviceSuspend);
+        self.put_device_state(&device, device.state.suspend(self.now)?, EventType::DeviceSuspend);
         for enrollment in self.snapshot.enrollments_of_device(id) {
-            self.move_enrollment(enrollment, enrollment.state.suspend());
+            self.move_enrollment(&enrollment, enrollment.state.suspend());
         }
         for certificate in self.snapshot.certificates_of_device(id) {
-            self.move_certificate(certificate, certificate.state.suspend(self.now));
+            self.move_certificate(&certificate, certificate.state.suspend(self.now));
         }
         Ok(())
     }
 
     pub(super) fn unsuspend_device(&mut self, id: DeviceId) -> Result<(), Refusal> {
         let device = self.device(id)?;
-        self.put_device_state(device, device.state.unsuspend()?, EventType::DeviceUnsuspend);
+        self.put_device_state(&device, device.state.unsuspend()?, EventType::DeviceUnsuspend);
         for enrollment in self.snapshot.enrollments_of_device(id) {
-            self.move_enrollment(enrollment, enrollment.state.unsuspend());
+            self.move_enrollment(&enrollment, enrollment.state.unsuspend());
         }
         for certificate in self.snapshot.certificates_of_device(id) {
-            self.move_certificate(certificate, certificate.state.unsuspend());
+            self.move_certificate(&certificate, certificate.state.unsuspend());
         }
         Ok(())
     }
@@ -58,24 +58,24 @@ impl<'a> Draft<'a> {
     pub(super) fn deactivate_device(&mut self, id: DeviceId) -> Result<(), Refusal> {
         let snapshot = self.snapshot;
         let device = self.device(id)?;
-        self.put_device_state(device, device.state.deactivate(self.now)?, EventType::DeviceDeactivate);
+        self.put_device_state(&device, device.state.deactivate(self.now)?, EventType::DeviceDeactivate);
 
         let mut users = BTreeSet::new();
         for enrollment in snapshot.enrollments_of_device(id) {
-            if self.end_enrollment(enrollment) {
+            if self.end_enrollment(&enrollment) {
                 users.insert(enrollment.user);
             }
         }
         for user in users {
             self.event(
                 EventType::DeviceUserRemove,
-                [Target::from(&**device), user_target(snapshot, user)],
+                [Target::from(&*device), user_target(snapshot, user)],
             );
         }
         for certificate in snapshot.certificates_of_device(id) {
-            self.end_certificate(certificate, RevocationReason::CessationOfOperation);
+            self.end_certificate(&certificate, RevocationReason::CessationOfOperation);
         }
-        self.unbind_management(device);
+        self.unbind_management(&device);
         for report in snapshot.reports_of_device(id) {
             self.changes.push(Change::DeleteReport {
                 device: id,
@@ -97,7 +97,7 @@ impl<'a> Draft<'a> {
     /// Lets the device enrol anew; its old enrolments stay ended and its old certificates revoked.
     pub(super) fn activate_device(&mut self, id: DeviceId) -> Result<(), Refusal> {
         let device = self.device(id)?;
-        self.put_device_state(device, device.state.activate()?, EventType::DeviceActivate);
+        self.put_device_state(&device, device.state.activate()?, EventType::DeviceActivate);
         Ok(())
     }
 
@@ -107,7 +107,7 @@ impl<'a> Draft<'a> {
         let snapshot = self.snapshot;
         let device = self.device(id)?;
         device.state.delete()?;
-        self.event(EventType::DeviceDelete, [Target::from(&**device)]);
+        self.event(EventType::DeviceDelete, [Target::from(&*device)]);
         self.changes.push(Change::DeleteDevice(id));
         self.changes.extend(
             snapshot
@@ -134,7 +134,7 @@ impl<'a> Draft<'a> {
     }
 
     /// Finds a device, or says that there is none.
-    pub(super) fn device(&self, id: DeviceId) -> Result<&'a Arc<Device>, Refusal> {
+    pub(super) fn device(&self, id: DeviceId) -> Result<Arc<Device>, Refusal> {
         self.snapshot
             .device(id)
             .ok_or_else(|| Refusal::not_found(TargetKind::Device, id))
@@ -195,7 +195,7 @@ impl<'a> Draft<'a> {
             self.event(event_type, [Target::from(enrollment), user.clone(), device.clone()]);
         }
         if let Some(user) = self.snapshot.user(enrollment.user) {
-            self.touch_user(user);
+            self.touch_user(&user);
         }
         self.changes.push(Change::PutEnrollment(Box::new(Enrollment {
             state,

@@ -22,18 +22,20 @@ impl Snapshot {
         token: &EnrollmentToken,
         hardware: Option<HardwareId>,
         instance: Option<KeyThumbprint>,
-    ) -> Result<Option<&Arc<Device>>, Refusal> {
+    ) -> Result<Option<Arc<Device>>, Refusal> {
         let machine = hardware.and_then(|id| self.device_by_hardware(id));
         let by_instance = instance
             .and_then(|key| self.instance_by_key(key))
             .and_then(|instance| self.device(instance.device));
-        let moved = by_instance.is_some_and(|device| match (&device.hardware, hardware) {
-            (Some(known), Some(proved)) => known.id != proved,
-            (None, Some(_)) => machine.is_some_and(|machine| machine.id != device.id),
-            (_, None) => false,
-        });
+        let moved = by_instance
+            .as_ref()
+            .is_some_and(|device| match (&device.hardware, hardware) {
+                (Some(known), Some(proved)) => known.id != proved,
+                (None, Some(_)) => machine.as_ref().is_some_and(|machine| machine.id != device.id),
+                (_, None) => false,
+            });
         // Whoever is shut out learns that first.
-        for device in [machine, by_instance].into_iter().flatten() {
+        for device in [&machine, &by_instance].into_iter().flatten() {
             check_active(device)?;
         }
         if moved {
@@ -41,15 +43,15 @@ impl Snapshot {
         }
         let proved = machine.or(by_instance);
         // Where it is known which machine a device is, nothing less shows that this is it.
-        let unproved = |device: &Arc<Device>| device.hardware.is_some() && hardware.is_none();
-        if proved.is_some_and(unproved) {
+        let unproved = |device: &Device| device.hardware.is_some() && hardware.is_none();
+        if proved.as_deref().is_some_and(unproved) {
             return Err(Refusal::HardwareUnproved);
         }
         let Some(id) = token.device else { return Ok(proved) };
         let wanted = self.device(id).ok_or(Refusal::DeviceNotActive)?;
-        check_active(wanted)?;
+        check_active(&wanted)?;
         let another_machine = matches!((&wanted.hardware, hardware), (Some(known), Some(id)) if known.id != id);
-        if unproved(wanted) {
+        if unproved(&wanted) {
             return Err(Refusal::HardwareUnproved);
         }
         if another_machine || proved.is_some_and(|device| device.id != id) {
@@ -78,16 +80,16 @@ impl<'a> Draft<'a> {
         let fastpass = self.snapshot.fastpass();
         if let Some(authenticator) = &enroll.authenticator {
             check_demands(authenticator, fastpass)?;
-            self.supersede(user, &device);
+            self.supersede(&user, &device);
         } else if fastpass.key_protection == KeyProtection::Hardware {
             return Err(Refusal::HardwareRequired);
         }
-        self.record(enroll, token, user, &device, fastpass);
+        self.record(enroll, token, &user, &device, fastpass);
         if let Some(authenticator) = &enroll.authenticator {
             self.record_instance(authenticator, &device);
             self.take_management(&device, &authenticator.management);
         }
-        self.touch_user(user);
+        self.touch_user(&user);
         Ok(())
     }
 
@@ -132,7 +134,7 @@ impl<'a> Draft<'a> {
                 None => Refusal::DeviceChanged,
             });
         }
-        let mut device = Device::clone(known);
+        let mut device = Device::clone(&known);
         if let Some(hardware) = hardware {
             device.hardware = Some(hardware.clone());
         }
@@ -199,8 +201,8 @@ impl<'a> Draft<'a> {
             .enrollments_of_device(device.id)
             .filter(|known| known.user == user.id && known.instance.is_some() && known.state.is_link());
         for enrollment in earlier {
-            self.end_enrollment(enrollment);
-            self.end_certificates_of(enrollment, RevocationReason::Superseded);
+            self.end_enrollment(&enrollment);
+            self.end_certificates_of(&enrollment, RevocationReason::Superseded);
         }
     }
 

@@ -42,7 +42,7 @@ impl<'a> Draft<'a> {
         let snapshot = self.snapshot;
         let target = Target::from(&**self.group(id)?);
         for member in snapshot.members(id) {
-            self.put_member(member, |groups| groups.remove(&id));
+            self.put_member(&member, |groups| groups.remove(&id));
         }
         for subgroup in snapshot.subgroups(id) {
             self.put_subgroup(subgroup, |parents| parents.remove(&id));
@@ -55,10 +55,10 @@ impl<'a> Draft<'a> {
     /// Adding a member again is no error.
     pub(super) fn add_member(&mut self, group: GroupId, user: UserId) -> Result<(), Refusal> {
         let (group, user) = (self.group(group)?, self.user(user)?);
-        self.put_member(user, |groups| groups.insert(group.id));
+        self.put_member(&user, |groups| groups.insert(group.id));
         self.event(
             EventType::GroupMemberAdd,
-            [Target::from(&**group), Target::from(&**user)],
+            [Target::from(&**group), Target::from(&*user)],
         );
         Ok(())
     }
@@ -66,10 +66,10 @@ impl<'a> Draft<'a> {
     /// Removing who is no member is no error.
     pub(super) fn remove_member(&mut self, group: GroupId, user: UserId) -> Result<(), Refusal> {
         let (group, user) = (self.group(group)?, self.user(user)?);
-        self.put_member(user, |groups| groups.remove(&group.id));
+        self.put_member(&user, |groups| groups.remove(&group.id));
         self.event(
             EventType::GroupMemberRemove,
-            [Target::from(&**group), Target::from(&**user)],
+            [Target::from(&**group), Target::from(&*user)],
         );
         Ok(())
     }

@@ -29,12 +29,9 @@ impl Draft<'_> {
         if self.snapshot.management_certificate(&new.fingerprint).is_some() {
             return Err(Refusal::CertificateKnown);
         }
-        self.event(
-            EventType::CertificateIssue,
-            [Target::from(new), Target::from(&**device)],
-        );
+        self.event(EventType::CertificateIssue, [Target::from(new), Target::from(&*device)]);
         let since = self.now;
-        self.put_management(device, new, (self.now, true), ManagementState::Absent { since });
+        self.put_management(&device, new, (self.now, true), ManagementState::Absent { since });
         Ok(())
     }
 
@@ -48,9 +45,9 @@ impl Draft<'_> {
         let device = self.device(known.device)?;
         self.event(
             EventType::CertificateRevoke,
-            [Target::from(&**known), Target::from(&**device)],
+            [Target::from(&**known), Target::from(&*device)],
         );
-        self.move_management(device, known, state);
+        self.move_management(&device, known, state);
         Ok(())
     }
 

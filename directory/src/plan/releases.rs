@@ -36,7 +36,7 @@ impl Draft<'_> {
         validate::check(ends > self.now, "ends", "a time to come")?;
         let released = User {
             release: Some(Release { ends }),
-            ..User::clone(user)
+            ..User::clone(&user)
         };
         self.event(EventType::ReleaseCreate, [Target::from(&released)]);
         if let Some(event) = self.events.last_mut() {
@@ -52,7 +52,7 @@ impl Draft<'_> {
         user.released(self.now).ok_or(Refusal::NotReleased)?;
         let used = User {
             release: None,
-            ..User::clone(user)
+            ..User::clone(&user)
         };
         self.event(EventType::ReleaseUse, [Target::from(&used)]);
         self.put(Change::PutUser(Box::new(used)));

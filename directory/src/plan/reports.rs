@@ -14,9 +14,9 @@ impl Draft<'_> {
             DeviceState::Active | DeviceState::Suspended { .. } => {}
             DeviceState::Deactivated { .. } => return Err(Refusal::DeviceNotActive),
         }
-        self.event(EventType::DeviceReport, [Target::from(&**device)]);
+        self.event(EventType::DeviceReport, [Target::from(&*device)]);
         self.changes.push(Change::PutReport(Box::new(report.clone())));
-        self.touch_device(device);
+        self.touch_device(&device);
         Ok(())
     }
 
@@ -28,12 +28,12 @@ impl Draft<'_> {
                 id: source.to_owned(),
             });
         }
-        self.event(EventType::DeviceReportWithdraw, [Target::from(&**device)]);
+        self.event(EventType::DeviceReportWithdraw, [Target::from(&*device)]);
         self.changes.push(Change::DeleteReport {
             device: device.id,
             source: source.to_owned(),
         });
-        self.touch_device(device);
+        self.touch_device(&device);
         Ok(())
     }
 }

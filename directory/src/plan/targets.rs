@@ -90,7 +90,7 @@ fn enrollment_targets(snapshot: &Snapshot, id: EnrollmentId) -> Vec<Target> {
         |enrollment| {
             let (user, device) = (enrollment.user, enrollment.device);
             vec![
-                Target::from(&**enrollment),
+                Target::from(&*enrollment),
                 user_target(snapshot, user),
                 device_target(snapshot, device),
             ]
@@ -101,14 +101,14 @@ fn enrollment_targets(snapshot: &Snapshot, id: EnrollmentId) -> Vec<Target> {
 fn authenticator_targets(snapshot: &Snapshot, id: AuthenticatorId) -> Vec<Target> {
     snapshot.authenticator(id).map_or_else(
         || vec![nameless(TargetKind::Authenticator, id)],
-        |known| vec![Target::from(&**known), user_target(snapshot, known.user)],
+        |known| vec![Target::from(&*known), user_target(snapshot, known.user)],
     )
 }
 
 pub(super) fn user_target(snapshot: &Snapshot, id: UserId) -> Target {
     snapshot
         .user(id)
-        .map_or_else(|| nameless(TargetKind::User, id), |user| Target::from(&**user))
+        .map_or_else(|| nameless(TargetKind::User, id), |user| Target::from(&*user))
 }
 
 fn group_target(snapshot: &Snapshot, id: GroupId) -> Target {
@@ -120,14 +120,14 @@ fn group_target(snapshot: &Snapshot, id: GroupId) -> Target {
 pub(super) fn device_target(snapshot: &Snapshot, id: DeviceId) -> Target {
     snapshot
         .device(id)
-        .map_or_else(|| nameless(TargetKind::Device, id), |device| Target::from(&**device))
+        .map_or_else(|| nameless(TargetKind::Device, id), |device| Target::from(&*device))
 }
 
 fn certificate_target(snapshot: &Snapshot, fingerprint: &Fingerprint) -> Target {
     let known = snapshot.certificate(fingerprint);
     known.map_or_else(
         || nameless(TargetKind::Certificate, fingerprint),
-        |certificate| Target::from(&**certificate),
+        |certificate| Target::from(&*certificate),
     )
 }
 

@@ -43,7 +43,7 @@ impl Draft<'_> {
         };
         self.event(
             EventType::EnrollmentTokenCreate,
-            [Target::from(&token), Target::from(&**user)],
+            [Target::from(&token), Target::from(&*user)],
         );
         self.changes.push(Change::PutEnrollmentToken(Box::new(token)));
         Ok(())

@@ -35,7 +35,7 @@ impl<'a> Draft<'a> {
     }
 
     pub(super) fn update_user(&mut self, id: UserId, update: &UserUpdate) -> Result<(), Refusal> {
-        let old = User::clone(self.user(id)?);
+        let old = User::clone(&*self.user(id)?);
         let update = update.clone();
         let user = User {
             login: update.login.unwrap_or(old.login),
@@ -73,7 +73,7 @@ impl<'a> Draft<'a> {
         user.status.delete()?;
 
         self.changes.push(Change::DeleteUser(id));
-        self.event(EventType::UserDelete, [Target::from(&**user)]);
+        self.event(EventType::UserDelete, [Target::from(&*user)]);
         for token in snapshot.enrollment_tokens_of_user(id) {
             self.changes.push(Change::DeleteEnrollmentToken(token.id));
         }
@@ -82,20 +82,20 @@ impl<'a> Draft<'a> {
         }
         let mut devices = Vec::new();
         for enrollment in snapshot.enrollments_of_user(id) {
-            if self.end_enrollment(enrollment) && !devices.contains(&enrollment.device) {
+            if self.end_enrollment(&enrollment) && !devices.contains(&enrollment.device) {
                 devices.push(enrollment.device);
             }
         }
         for device in devices.iter().filter_map(|device| snapshot.device(*device)) {
-            self.touch_device(device);
+            self.touch_device(&device);
             self.event(
                 EventType::DeviceUserRemove,
-                [Target::from(&**device), Target::from(&**user)],
+                [Target::from(&*device), Target::from(&*user)],
             );
             for certificate in snapshot.certificates_of_device(device.id) {
                 let enrollment = snapshot.enrollment(certificate.enrollment);
                 if enrollment.is_some_and(|enrollment| enrollment.user == id) {
-                    self.end_certificate(certificate, RevocationReason::CessationOfOperation);
+                    self.end_certificate(&certificate, RevocationReason::CessationOfOperation);
                 }
             }
         }
@@ -103,7 +103,7 @@ impl<'a> Draft<'a> {
     }
 
     /// Finds a user, or says that there is none.
-    pub(super) fn user(&self, id: UserId) -> Result<&'a Arc<User>, Refusal> {
+    pub(super) fn user(&self, id: UserId) -> Result<Arc<User>, Refusal> {
         self.snapshot
             .user(id)
             .ok_or_else(|| Refusal::not_found(TargetKind::User, id))
@@ -115,7 +115,7 @@ impl<'a> Draft<'a> {
         event_type: EventType,
         transition: impl FnOnce(UserStatus, Timestamp) -> Result<UserStatus, IllegalTransition>,
     ) -> Result<(), Refusal> {
-        let mut user = User::clone(self.user(id)?);
+        let mut user = User::clone(&*self.user(id)?);
         user.status = transition(user.status, self.now)?;
         user.updated = self.now;
         self.event(event_type, [Target::from(&user)]);

@@ -28,7 +28,7 @@ impl Draft<'_> {
         };
         self.named_event(EventType::FactorActivate, &authenticator, &new.key.name);
         self.put(Change::PutAuthenticator(Box::new(authenticator)));
-        self.touch_user(user);
+        self.touch_user(&user);
         Ok(())
     }
 
@@ -65,7 +65,7 @@ impl Draft<'_> {
     fn webauthn(&self, id: AuthenticatorId) -> Result<(Authenticator, WebauthnKey), Refusal> {
         let known = self.authenticator(id)?;
         match &known.kind {
-            AuthenticatorKind::Webauthn(key) => Ok((Authenticator::clone(known), WebauthnKey::clone(key))),
+            AuthenticatorKind::Webauthn(key) => Ok((Authenticator::clone(&known), WebauthnKey::clone(key))),
             AuthenticatorKind::Password { .. }
             | AuthenticatorKind::Totp { .. }
             | AuthenticatorKind::RecoveryCodes { .. } => Err(Refusal::not_found(TargetKind::Authenticator, id)),

@@ -235,7 +235,7 @@ impl<K: KnownSessions> Draft<'_, K> {
         let user = self.snapshot.user(session.user);
         let targets = [Target::from(session)]
             .into_iter()
-            .chain(user.map(|user| Target::from(&**user)));
+            .chain(user.map(|user| Target::from(&*user)));
         self.event(EventType::SessionEnd, targets.collect());
         if let Some(event) = self.plan.events.last_mut() {
             event.details.insert("cause".to_owned(), cause.to_string());
@@ -265,10 +265,12 @@ impl<K: KnownSessions> Draft<'_, K> {
             let mut method = None;
             if let Basis::Enrollment { id, device, .. } = proof.basis {
                 let enrollment = self.snapshot.enrollment(id);
-                let verification = enrollment.and_then(|enrollment| enrollment.verification.as_ref());
+                let verification = enrollment
+                    .as_ref()
+                    .and_then(|enrollment| enrollment.verification.as_ref());
                 method = verification.map(|verification| verification.method);
-                targets.extend(enrollment.map(|enrollment| Target::from(&**enrollment)));
-                targets.extend(self.snapshot.device(device).map(|device| Target::from(&**device)));
+                targets.extend(enrollment.map(|enrollment| Target::from(&*enrollment)));
+                targets.extend(self.snapshot.device(device).map(|device| Target::from(&*device)));
             }
             self.event(EventType::Authenticate, targets);
             if let Some(event) = self.plan.events.last_mut() {
@@ -302,7 +304,6 @@ impl<K: KnownSessions> Draft<'_, K> {
     fn user(&self, id: UserId) -> Result<Arc<User>, Refusal> {
         let user = self.snapshot.user(id);
         user.filter(|user| user.status == UserStatus::Active)
-            .cloned()
             .ok_or(Refusal::UserNotActive)
     }
 
@@ -342,7 +343,7 @@ impl<K: KnownSessions> Draft<'_, K> {
             SessionCommand::End { session, .. } => (EventType::SessionEnd, self.user_of(*session)),
         };
         let user = user.and_then(|id| self.snapshot.user(id));
-        let targets = user.map(|user| Target::from(&**user)).into_iter().collect();
+        let targets = user.map(|user| Target::from(&*user)).into_iter().collect();
         let outcome = Outcome::Failure {
             reason: reason.to_string(),
         };

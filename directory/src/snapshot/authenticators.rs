@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::records::FoundBy;
 use crate::{
     Authenticator, AuthenticatorId, AuthenticatorKind, Basis, CredentialId, Device, DeviceId, DeviceState, Enrollment,
     EnrollmentId, EnrollmentState, FastPassSettings, Fingerprint, HardwareId, Instance, InstanceId, KeyThumbprint,
@@ -11,38 +12,33 @@ use crate::{
 /// What devices are known by.
 impl Snapshot {
     /// The device that is this machine; no two are.
-    pub fn device_by_hardware(&self, hardware: HardwareId) -> Option<&Arc<Device>> {
-        self.devices_by_hardware
-            .get(&hardware)
-            .and_then(|id| self.devices.get(id))
+    pub fn device_by_hardware(&self, hardware: HardwareId) -> Option<Arc<Device>> {
+        self.devices.find(FoundBy::Hardware(hardware)).next()
     }
 
     /// The authenticator instance with this id.
-    pub fn instance(&self, id: InstanceId) -> Option<&Arc<Instance>> {
-        self.instances.get(&id)
+    pub fn instance(&self, id: InstanceId) -> Option<Arc<Instance>> {
+        self.instances.get(id)
     }
 
     /// The authenticator instance with this key.
-    pub fn instance_by_key(&self, key: KeyThumbprint) -> Option<&Arc<Instance>> {
-        self.instances_by_key.get(&key).and_then(|id| self.instances.get(id))
+    pub fn instance_by_key(&self, key: KeyThumbprint) -> Option<Arc<Instance>> {
+        self.instances.find(FoundBy::Key(key)).next()
     }
 
     /// The authenticator instances on this device, by id.
-    pub fn instances_of_device(&self, device: DeviceId) -> impl Iterator<Item = &Arc<Instance>> {
-        let of_device = self
-            .instances_by_device
-            .range((device, InstanceId::FIRST)..=(device, InstanceId::LAST));
-        of_device.filter_map(|(_, id)| self.instances.get(id))
+    pub fn instances_of_device(&self, device: DeviceId) -> impl Iterator<Item = Arc<Instance>> {
+        self.instances.find(FoundBy::Device(device))
     }
 
     /// Whether a device of this user is shut out: suspended or deactivated while the user had an account on it.
     pub fn has_lost_trust(&self, user: UserId) -> bool {
         self.enrollments_of_user(user)
-            .any(|enrollment| self.was_shut_out(enrollment))
+            .any(|enrollment| self.was_shut_out(&enrollment))
     }
 
     /// The devices of this user that are shut out.
-    pub fn shut_out_devices(&self, user: UserId) -> impl Iterator<Item = &Arc<Device>> {
+    pub fn shut_out_devices(&self, user: UserId) -> impl Iterator<Item = Arc<Device>> {
         self.enrollments_of_user(user)
             .filter(|enrollment| self.was_shut_out(enrollment))
             .filter_map(|enrollment| self.device(enrollment.device))
@@ -94,32 +90,29 @@ impl Snapshot {
     }
 
     /// The authenticator with this id.
-    pub fn authenticator(&self, id: AuthenticatorId) -> Option<&Arc<Authenticator>> {
-        self.authenticators.get(&id)
+    pub fn authenticator(&self, id: AuthenticatorId) -> Option<Arc<Authenticator>> {
+        self.authenticators.get(id)
     }
 
     /// The authenticators of this user, by id.
-    pub fn authenticators_of_user(&self, user: UserId) -> impl Iterator<Item = &Arc<Authenticator>> {
-        let of_user = self
-            .authenticators_by_user
-            .range((user, AuthenticatorId::FIRST)..=(user, AuthenticatorId::LAST));
-        of_user.filter_map(|(_, id)| self.authenticators.get(id))
+    pub fn authenticators_of_user(&self, user: UserId) -> impl Iterator<Item = Arc<Authenticator>> {
+        self.authenticators.find(FoundBy::User(user))
     }
 
     /// The user's password, if they have one.
-    pub fn password_of(&self, user: UserId) -> Option<&Arc<Authenticator>> {
+    pub fn password_of(&self, user: UserId) -> Option<Arc<Authenticator>> {
         self.authenticators_of_user(user)
             .find(|authenticator| matches!(authenticator.kind, AuthenticatorKind::Password { .. }))
     }
 
     /// The user's own authenticator app, if they have one.
-    pub fn totp_of(&self, user: UserId) -> Option<&Arc<Authenticator>> {
+    pub fn totp_of(&self, user: UserId) -> Option<Arc<Authenticator>> {
         self.authenticators_of_user(user)
             .find(|authenticator| matches!(authenticator.kind, AuthenticatorKind::Totp { held_by: None, .. }))
     }
 
     /// The TOTP authenticators whose codes count now: the user's own app, and those on devices that are not shut out.
-    pub fn usable_totps_of(&self, user: UserId) -> impl Iterator<Item = &Arc<Authenticator>> {
+    pub fn usable_totps_of(&self, user: UserId) -> impl Iterator<Item = Arc<Authenticator>> {
         self.authenticators_of_user(user)
             .filter(|authenticator| match &authenticator.kind {
                 AuthenticatorKind::Totp { .. } => self.basis_of(authenticator).is_some(),
@@ -155,7 +148,7 @@ impl Snapshot {
     }
 
     /// The TOTP authenticator of the app on a device.
-    pub fn totp_held_by(&self, enrollment: &Enrollment) -> Option<&Arc<Authenticator>> {
+    pub fn totp_held_by(&self, enrollment: &Enrollment) -> Option<Arc<Authenticator>> {
         self.authenticators_of_user(enrollment.user)
             .find(|authenticator| match &authenticator.kind {
                 AuthenticatorKind::Totp { held_by, .. } => *held_by == Some(enrollment.id),
@@ -166,10 +159,13 @@ impl Snapshot {
     }
 
     /// The user's security keys and passkeys, by id.
-    pub fn webauthn_of(&self, user: UserId) -> impl Iterator<Item = (&Arc<Authenticator>, &WebauthnKey)> {
+    pub fn webauthn_of(&self, user: UserId) -> impl Iterator<Item = (Arc<Authenticator>, WebauthnKey)> {
         let keys = self.authenticators_of_user(user);
         keys.filter_map(|authenticator| match &authenticator.kind {
-            AuthenticatorKind::Webauthn(key) => Some((authenticator, &**key)),
+            AuthenticatorKind::Webauthn(key) => {
+                let key = WebauthnKey::clone(key);
+                Some((authenticator, key))
+            }
             AuthenticatorKind::Password { .. }
             | AuthenticatorKind::Totp { .. }
             | AuthenticatorKind::RecoveryCodes { .. } => None,
@@ -177,20 +173,19 @@ impl Snapshot {
     }
 
     /// The security key or passkey with this credential.
-    pub fn webauthn_by_credential(&self, credential: &CredentialId) -> Option<&Arc<Authenticator>> {
-        let id = self.authenticators_by_credential.get(credential)?;
-        self.authenticators.get(id)
+    pub fn webauthn_by_credential(&self, credential: &CredentialId) -> Option<Arc<Authenticator>> {
+        self.authenticators.find(FoundBy::Credential(credential)).next()
     }
 
     /// The user's recovery codes, if they were given any.
-    pub fn recovery_codes_of(&self, user: UserId) -> Option<&Arc<Authenticator>> {
+    pub fn recovery_codes_of(&self, user: UserId) -> Option<Arc<Authenticator>> {
         self.authenticators_of_user(user)
             .find(|authenticator| matches!(authenticator.kind, AuthenticatorKind::RecoveryCodes { .. }))
     }
 
     /// How many recovery codes the user has left.
     pub fn recovery_codes_left(&self, user: UserId) -> usize {
-        match self.recovery_codes_of(user).map(|known| &known.kind) {
+        match self.recovery_codes_of(user).as_ref().map(|known| &known.kind) {
             Some(AuthenticatorKind::RecoveryCodes { unused }) => unused.len(),
             Some(
                 AuthenticatorKind::Password { .. } | AuthenticatorKind::Totp { .. } | AuthenticatorKind::Webauthn(_),

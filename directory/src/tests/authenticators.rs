@@ -336,7 +336,7 @@ fn an_account_ends_once_and_only_on_an_active_device() {
         world.run(Command::EndEnrollment(laptop.enrollment)),
         Err(Refusal::DeviceNotActive)
     );
-    assert_eq!(world.enrollment_of(&laptop), &before);
+    assert_eq!(world.enrollment_of(&laptop), before);
 
     world.run(Command::UnsuspendDevice(laptop.device)).unwrap();
     let start = world.log.len();

@@ -94,7 +94,7 @@ fn a_known_certificate_or_serial_number_is_refused() {
     let good = world.enrolment(secret);
     let (mut same_certificate, mut same_serial) = (good.clone(), good.clone());
     same_certificate.certificate.fingerprint = known.fingerprint;
-    same_serial.certificate.serial = known.serial;
+    same_serial.certificate.serial = known.serial.clone();
 
     assert_eq!(
         world.run(Command::Enroll(same_certificate.into())),

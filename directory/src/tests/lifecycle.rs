@@ -402,14 +402,14 @@ fn a_transition_keeps_every_other_fact_of_a_record() {
         Enrollment {
             generation: 1,
             version: revision,
-            ..enrollment
+            ..(*enrollment).clone()
         }
     );
     assert_eq!(
         *world.certificate_of(&laptop),
         Certificate {
             version: revision,
-            ..certificate
+            ..(*certificate).clone()
         }
     );
 }

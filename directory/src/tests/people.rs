@@ -173,7 +173,7 @@ fn membership_reaches_through_groups_in_groups() {
 
     let user = world.snapshot.user(alice).unwrap();
     assert_eq!(
-        world.snapshot.effective_groups(user),
+        world.snapshot.effective_groups(&user),
         [employees, finance, payroll].into()
     );
     assert_eq!(

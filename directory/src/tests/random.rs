@@ -51,6 +51,10 @@ enum Wish {
         add: bool,
     },
     DeleteGroup(usize),
+    /// All is packed anew, and taken over when this is wished again.
+    Pack,
+    /// The gateway starts anew: what was stored is read again.
+    Restart,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -87,6 +91,8 @@ fn wish() -> impl Strategy<Value = Wish> {
         2 => (0..4_usize, 0..4_usize, any::<bool>())
             .prop_map(|(group, subgroup, add)| Wish::Subgroup { group, subgroup, add }),
         1 => (0..4_usize).prop_map(Wish::DeleteGroup),
+        1 => Just(Wish::Restart),
+        2 => Just(Wish::Pack),
     ]
 }
 
@@ -99,6 +105,7 @@ struct Scene {
     enrolled: Vec<Enrolled>,
     devices: BTreeMap<crate::DeviceId, Expected>,
     accounts: Vec<Account>,
+    repacked: Option<crate::Repacked>,
 }
 
 /// The state that a user or device should be in.
@@ -133,6 +140,7 @@ impl Scene {
             enrolled: Vec::new(),
             devices: BTreeMap::new(),
             accounts: Vec::new(),
+            repacked: None,
         };
         scene.enroll(0, None, None);
         scene
@@ -141,6 +149,14 @@ impl Scene {
     /// Does what is wished, if that makes sense, and checks that it is refused exactly when it should be.
     fn follow(&mut self, wish: &Wish) {
         match *wish {
+            Wish::Pack => match self.repacked.take() {
+                Some(repacked) => self.world.snapshot = self.world.snapshot.on(repacked),
+                None => self.repacked = Some(self.world.snapshot.pack()),
+            },
+            Wish::Restart => {
+                let stored = self.world.stored.values().cloned();
+                self.world.snapshot = Snapshot::restored(self.world.snapshot.revision(), stored);
+            }
             Wish::User(verb, user) => self.follow_user(verb, user),
             Wish::Device(verb, device) => self.follow_device(verb, device),
             Wish::Enroll { user, on, old_key } => self.enroll(user, on, old_key),
@@ -394,8 +410,7 @@ impl Scene {
         assert!(
             snapshot
                 .users()
-                .flat_map(|user| &user.groups)
-                .all(|group| snapshot.group(*group).is_some())
+                .all(|user| user.groups.iter().all(|group| snapshot.group(*group).is_some()))
         );
     }
 }

@@ -57,20 +57,20 @@ fn directory_of(devices: usize) -> (Snapshot, DeviceId) {
         let device = Device {
             id: DeviceId::from_random(n),
             name: format!("laptop-{n}"),
-            ..device.clone()
+            ..(*device).clone()
         };
         let enrollment = Enrollment {
             id: crate::EnrollmentId::from_random(n),
             device: device.id,
             key: crate::KeyThumbprint::of(&n.to_be_bytes()),
-            ..enrollment.clone()
+            ..(*enrollment).clone()
         };
         let certificate = Certificate {
             fingerprint: Fingerprint::of(&n.to_be_bytes()),
             serial: crate::Serial::from_octets([&[1], n.to_be_bytes().as_slice()].concat()).unwrap(),
             device: device.id,
             enrollment: enrollment.id,
-            ..certificate.clone()
+            ..(*certificate).clone()
         };
         [
             Change::PutDevice(Box::new(device)),

@@ -174,15 +174,15 @@ impl World {
         }
     }
 
-    pub(super) fn device_of(&self, enrolled: &Enrolled) -> &Device {
+    pub(super) fn device_of(&self, enrolled: &Enrolled) -> std::sync::Arc<Device> {
         self.snapshot.device(enrolled.device).unwrap()
     }
 
-    pub(super) fn enrollment_of(&self, enrolled: &Enrolled) -> &Enrollment {
+    pub(super) fn enrollment_of(&self, enrolled: &Enrolled) -> std::sync::Arc<Enrollment> {
         self.snapshot.enrollment(enrolled.enrollment).unwrap()
     }
 
-    pub(super) fn certificate_of(&self, enrolled: &Enrolled) -> &Certificate {
+    pub(super) fn certificate_of(&self, enrolled: &Enrolled) -> std::sync::Arc<Certificate> {
         self.snapshot.certificate(&enrolled.certificate).unwrap()
     }
 

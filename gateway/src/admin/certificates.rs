@@ -48,7 +48,7 @@ async fn list(call: Call, listing: Listing, Parameters(asked): Parameters<List>)
     let terms = terms
         .map_err(|bad| ApiError::invalid("search", bad))?
         .unwrap_or_default();
-    let all: Box<dyn Iterator<Item = &Arc<Certificate>>> = match &asked.device {
+    let all: Box<dyn Iterator<Item = Arc<Certificate>>> = match &asked.device {
         Some(device) => Box::new(view.snapshot.certificates_of_device(parsed("device", device)?)),
         None => Box::new(view.snapshot.certificates()),
     };
@@ -58,7 +58,7 @@ async fn list(call: Call, listing: Listing, Parameters(asked): Parameters<List>)
     let (page, next) = page::cut(found, size, |certificate| certificate.fingerprint.to_string());
     Ok(listing.answer(
         page.into_iter()
-            .map(|certificate| view.certificate(certificate))
+            .map(|certificate| view.certificate(&certificate))
             .collect(),
         next,
     ))
@@ -66,7 +66,7 @@ async fn list(call: Call, listing: Listing, Parameters(asked): Parameters<List>)
 
 async fn show(call: Call, Path(fingerprint): Path<String>) -> Result<Json<Value>, ApiError> {
     let view = call.read(Scope::CertificatesRead)?;
-    Ok(Json(view.certificate(view.find_certificate(&fingerprint)?)))
+    Ok(Json(view.certificate(&*view.find_certificate(&fingerprint)?)))
 }
 
 #[derive(Deserialize)]

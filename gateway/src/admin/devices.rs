@@ -50,12 +50,12 @@ async fn list(call: Call, listing: Listing, Parameters(asked): Parameters<List>)
         .unwrap_or_default();
     let found = found(&view.snapshot, &terms, asked.after.unwrap_or(DeviceId::FIRST));
     let (page, next) = page::cut(found, size, |device| device.id.to_string());
-    Ok(listing.answer(page.into_iter().map(|device| view.device(device)).collect(), next))
+    Ok(listing.answer(page.into_iter().map(|device| view.device(&device)).collect(), next))
 }
 
 async fn show(call: Call, Path(id): Path<String>) -> Result<Json<Value>, ApiError> {
     let view = call.read(Scope::DevicesRead)?;
-    Ok(Json(view.device(view.find_device(&id)?)))
+    Ok(Json(view.device(&*view.find_device(&id)?)))
 }
 
 #[derive(Deserialize)]
@@ -76,7 +76,7 @@ async fn update(call: Call, Path(id): Path<String>, Object(new): Object<Update>)
         tags: new.tags,
     };
     let view = call.submit(Command::UpdateDevice { device, update }).await?;
-    Ok(Json(view.device(view.find_device(&id)?)))
+    Ok(Json(view.device(&*view.find_device(&id)?)))
 }
 
 async fn delete(call: Call, Path(id): Path<String>) -> Result<StatusCode, ApiError> {
@@ -91,7 +91,7 @@ async fn users(call: Call, Path(id): Path<String>) -> Result<Json<Vec<Value>>, A
     Ok(Json(
         view.snapshot
             .users_of_device(device.id)
-            .map(|user| view.device_user(device, user))
+            .map(|user| view.device_user(&device, &user))
             .collect(),
     ))
 }
@@ -134,7 +134,7 @@ fn found<'a>(
     snapshot: &'a Snapshot,
     terms: &'a [Term<Attribute>],
     after: DeviceId,
-) -> impl Iterator<Item = &'a Arc<Device>> {
+) -> impl Iterator<Item = Arc<Device>> {
     candidates(snapshot, terms, after)
         .filter(move |device| device.id > after && terms.iter().all(|term| holds(term, device)))
 }
@@ -144,7 +144,7 @@ fn candidates<'a>(
     snapshot: &'a Snapshot,
     terms: &'a [Term<Attribute>],
     after: DeviceId,
-) -> Box<dyn Iterator<Item = &'a Arc<Device>> + 'a> {
+) -> Box<dyn Iterator<Item = Arc<Device>> + 'a> {
     let exact = |attribute: Attribute| {
         terms
             .iter()

@@ -54,19 +54,19 @@ async fn list(call: Call, Path(name): Path<String>) -> Result<Json<Vec<Value>>, 
     let user = view.find_user(&name)?.id;
     let enrollments = view.snapshot.enrollments_of_user(user);
     let usable = enrollments.filter(|one| one.state.is_link() && one.methods.contains(&Method::SignedNonce));
-    let signed_nonce = usable.map(|enrollment| view.signed_nonce(enrollment));
+    let signed_nonce = usable.map(|enrollment| view.signed_nonce(&enrollment));
     let totp = view
         .snapshot
         .usable_totps_of(user)
-        .map(|authenticator| shape(authenticator));
+        .map(|authenticator| shape(&authenticator));
     let keys = view
         .snapshot
         .webauthn_of(user)
-        .map(|(known, key)| key_shape(known, key));
+        .map(|(known, key)| key_shape(&known, &key));
     let recovery = view
         .snapshot
         .recovery_codes_of(user)
-        .map(|authenticator| shape(authenticator));
+        .map(|authenticator| shape(&authenticator));
     Ok(Json(signed_nonce.chain(totp).chain(keys).chain(recovery).collect()))
 }
 
@@ -99,7 +99,7 @@ async fn add(
     };
     let view = call.submit(command).await?;
     let known = view.snapshot.totp_of(view.find_user(&name)?.id);
-    let mut answer = known.map(|known| shape(known)).unwrap_or_default();
+    let mut answer = known.map(|known| shape(&known)).unwrap_or_default();
     if let Some(members) = answer.as_object_mut() {
         members.insert("secret".to_owned(), json!(*text));
         members.insert("otpauth".to_owned(), json!(*address));
@@ -136,7 +136,7 @@ impl View {
             "status": status,
             "created": time(enrollment.created),
             "device": enrollment.device,
-            "profile": { "name": device.map(|device| device.name.as_str()) },
+            "profile": { "name": device.map(|device| device.name.clone()) },
         })
     }
 }

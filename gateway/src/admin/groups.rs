@@ -127,7 +127,7 @@ async fn members(
         .members(view.find_group(&id)?.id)
         .filter(|user| user.id > after);
     let (page, next) = page::cut(found, size, |user| user.id.to_string());
-    Ok(listing.answer(page.into_iter().map(|user| view.user(user)).collect(), next))
+    Ok(listing.answer(page.into_iter().map(|user| view.user(&user)).collect(), next))
 }
 
 async fn add_member(call: Call, Path((id, user)): Path<(String, String)>) -> Result<StatusCode, ApiError> {

@@ -50,7 +50,7 @@ async fn issue(call: Call, Object(asked): Object<Issue>) -> Result<(StatusCode, 
             "expected seconds, from 1 to 31536000 (a year)",
         ));
     }
-    let (issued, chain, issuer) = sign(&view, device, &request, lifetime)?;
+    let (issued, chain, issuer) = sign(&view, &device, &request, lifetime)?;
     let certificate = NewManagementCertificate {
         fingerprint: issued.fingerprint,
         issuer,

@@ -102,7 +102,7 @@ impl View {
         json!({
             "id": session.id,
             "userId": session.user,
-            "login": user.map(|user| user.login.as_str()),
+            "login": user.map(|user| user.login.clone()),
             "status": "ACTIVE",
             "createdAt": time(session.created),
             "lastUsed": time(seen),
@@ -120,7 +120,7 @@ impl View {
         let (enrollment, device) = generation.proofs.iter().find_map(key_of)?;
         Some(json!({
             "device": device,
-            "name": self.snapshot.device(device).map(|device| device.name.as_str()),
+            "name": self.snapshot.device(device).map(|device| device.name.clone()),
             "enrollment": enrollment,
         }))
     }

@@ -37,19 +37,19 @@ impl View {
         let accounts: Vec<Value> = self
             .snapshot
             .enrollments_of_device(device.id)
-            .map(|enrollment| self.account(enrollment, signals.secure_hardware))
+            .map(|enrollment| self.account(&enrollment, signals.secure_hardware))
             .collect();
-        let users: Vec<&str> = self
+        let users: Vec<String> = self
             .snapshot
             .users_of_device(device.id)
-            .map(|user| user.login.as_str())
+            .map(|user| user.login.clone())
             .collect();
         let reports: Vec<Value> = self
             .snapshot
             .reports_of_device(device.id)
             .map(|report| self.report(report))
             .collect();
-        let live = |certificate: &&Arc<Certificate>| {
+        let live = |certificate: &Arc<Certificate>| {
             certificate.state == CertificateState::Live && self.now <= certificate.not_after
         };
         let mut shape = json!({
@@ -169,8 +169,8 @@ impl View {
             "since": since.map(time),
             "reason": reason,
             "device": certificate.device,
-            "deviceName": self.snapshot.device(certificate.device).map(|device| device.name.as_str()),
-            "user": user.map(|user| user.login.as_str()),
+            "deviceName": self.snapshot.device(certificate.device).map(|device| device.name.clone()),
+            "user": user.map(|user| user.login.clone()),
             "enrollment": certificate.enrollment,
             "notBefore": time(certificate.not_before),
             "notAfter": time(certificate.not_after),
@@ -214,7 +214,7 @@ impl View {
     /// # Errors
     ///
     /// There is none.
-    pub(super) fn find_user(&self, name: &str) -> Result<&Arc<User>, ApiError> {
+    pub(super) fn find_user(&self, name: &str) -> Result<Arc<User>, ApiError> {
         let by_id = name.parse().ok().and_then(|id| self.snapshot.user(id));
         by_id
             .or_else(|| self.snapshot.user_by_login(name))
@@ -226,7 +226,7 @@ impl View {
     /// # Errors
     ///
     /// There is none.
-    pub(super) fn find_device(&self, id: &str) -> Result<&Arc<Device>, ApiError> {
+    pub(super) fn find_device(&self, id: &str) -> Result<Arc<Device>, ApiError> {
         let device = id.parse().ok().and_then(|id| self.snapshot.device(id));
         device.ok_or_else(|| ApiError::not_found("device", id))
     }
@@ -246,7 +246,7 @@ impl View {
     /// # Errors
     ///
     /// There is none.
-    pub(super) fn find_certificate(&self, fingerprint: &str) -> Result<&Arc<Certificate>, ApiError> {
+    pub(super) fn find_certificate(&self, fingerprint: &str) -> Result<Arc<Certificate>, ApiError> {
         let certificate = fingerprint
             .parse()
             .ok()
@@ -256,7 +256,7 @@ impl View {
 
     /// Whether the key of some active enrolment could prove the device now.
     fn is_registered(&self, device: &Device) -> bool {
-        let active = |enrollment: &Arc<Enrollment>| enrollment.state == EnrollmentState::Active;
+        let active = |enrollment: Arc<Enrollment>| enrollment.state == EnrollmentState::Active;
         device.state == DeviceState::Active && self.snapshot.enrollments_of_device(device.id).any(active)
     }
 
@@ -272,7 +272,7 @@ impl View {
         let verification = enrollment.verification.as_ref();
         json!({
             "id": enrollment.id,
-            "user": user.map(|user| user.login.as_str()),
+            "user": user.map(|user| user.login.clone()),
             "status": enrollment.state.as_str().to_uppercase(),
             "created": time(enrollment.created),
             "methods": enrollment.methods,

@@ -59,12 +59,12 @@ async fn list(call: Call, listing: Listing, Parameters(asked): Parameters<List>)
         .users()
         .filter(|user| user.id > after && begins_with(user, &beginning) && terms.iter().all(|term| holds(term, user)));
     let (page, next) = page::cut(found, size, |user| user.id.to_string());
-    Ok(listing.answer(page.into_iter().map(|user| view.user(user)).collect(), next))
+    Ok(listing.answer(page.into_iter().map(|user| view.user(&user)).collect(), next))
 }
 
 async fn show(call: Call, Path(name): Path<String>) -> Result<Json<Value>, ApiError> {
     let view = call.read(Scope::UsersRead)?;
-    Ok(Json(view.user(view.find_user(&name)?)))
+    Ok(Json(view.user(&*view.find_user(&name)?)))
 }
 
 #[derive(Deserialize)]
@@ -116,7 +116,7 @@ async fn create(
         tags,
     };
     let view = call.submit(Command::CreateUser(new)).await?;
-    Ok(Json(view.user(view.find_user(id.as_str())?)))
+    Ok(Json(view.user(&*view.find_user(id.as_str())?)))
 }
 
 #[derive(Deserialize)]
@@ -152,7 +152,7 @@ async fn update(
         tags,
     };
     let view = call.submit(Command::UpdateUser { user, update }).await?;
-    Ok(Json(view.user(view.find_user(user.as_str())?)))
+    Ok(Json(view.user(&*view.find_user(user.as_str())?)))
 }
 
 async fn delete(call: Call, Path(name): Path<String>) -> Result<StatusCode, ApiError> {
@@ -207,18 +207,15 @@ async fn devices(call: Call, Path(name): Path<String>) -> Result<Json<Vec<Value>
     Ok(Json(
         view.snapshot
             .devices_of_user(user.id)
-            .map(|device| view.user_device(user, device))
+            .map(|device| view.user_device(&user, &device))
             .collect(),
     ))
 }
 
 async fn groups(call: Call, Path(name): Path<String>) -> Result<Json<Vec<Value>>, ApiError> {
     let view = call.read(Scope::GroupsRead)?;
-    let groups = view
-        .find_user(&name)?
-        .groups
-        .iter()
-        .filter_map(|group| view.snapshot.group(*group));
+    let user = view.find_user(&name)?;
+    let groups = user.groups.iter().filter_map(|group| view.snapshot.group(*group));
     Ok(Json(groups.map(|group| view.group(group)).collect()))
 }
 

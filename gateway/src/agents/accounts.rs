@@ -46,7 +46,7 @@ pub(super) async fn show(
     let user = directory.user(enrollment.user).ok_or_else(gone)?;
     let now = world.clock.now();
     let trust = world.setup.load().trust.clone();
-    let known = trust.on_record(&directory, device, Some(&enrollment), now);
+    let known = trust.on_record(&directory, &device, Some(&enrollment), now);
     let signals = DeviceSignals::of(&known, now);
     let attested = device
         .hardware
@@ -85,7 +85,7 @@ pub(super) async fn rename(
             ..DeviceUpdate::default()
         },
     };
-    let actor = actor_of(user, arrived.peer);
+    let actor = actor_of(&user, arrived.peer);
     world.directory.submit(command, actor, Vec::new()).await?;
     Ok(StatusCode::NO_CONTENT)
 }
@@ -100,8 +100,8 @@ pub(super) async fn end(
 ) -> Result<StatusCode, ApiError> {
     let (directory, enrollment, presented) = holder(&world, &arrived, id, from.device, &headers)?;
     let user = directory.user(enrollment.user).ok_or(ApiError::DeviceDeleted)?;
-    may_manage(&world, &arrived, user, &enrollment, &presented)?;
-    let actor = actor_of(user, arrived.peer);
+    may_manage(&world, &arrived, &user, &enrollment, &presented)?;
+    let actor = actor_of(&user, arrived.peer);
     world
         .directory
         .submit(Command::EndEnrollment(id), actor, Vec::new())
@@ -120,14 +120,14 @@ pub(super) async fn give_totp(
 ) -> Result<(StatusCode, Json<GivenTotp>), ApiError> {
     let (directory, enrollment, presented) = holder(&world, &arrived, id, from.device, &headers)?;
     let user = directory.user(enrollment.user).ok_or(ApiError::DeviceDeleted)?;
-    may_manage(&world, &arrived, user, &enrollment, &presented)?;
+    may_manage(&world, &arrived, &user, &enrollment, &presented)?;
     let secret = TotpSecret::from_random(rand::random()).to_base32();
     let command = Command::SetDeviceTotp {
         enrollment: id,
         id: AuthenticatorId::from_random(rand::random()),
         secret: Protected::new(secret.to_string()),
     };
-    let actor = actor_of(user, arrived.peer);
+    let actor = actor_of(&user, arrived.peer);
     world.directory.submit(command, actor, Vec::new()).await?;
     let given = GivenTotp {
         secret: secret.to_string(),
@@ -190,7 +190,6 @@ pub(super) fn holder(
     let presented = presented.ok_or_else(|| refused(&Denial::AssertionRefused))?;
     let enrollment = directory
         .enrollment(id)
-        .cloned()
         .ok_or_else(|| refused(&Denial::AssertionRefused))?;
     check(&directory, &enrollment).map_err(ApiError::Refused)?;
     Ok((directory, enrollment, presented))
@@ -204,7 +203,7 @@ fn was_deleted(directory: &Snapshot, enrollment: EnrollmentId, device: DeviceId)
 
 /// Whether an account can be used at all now.
 pub(super) fn check(directory: &Snapshot, enrollment: &Enrollment) -> Result<(), Refusal> {
-    let active = |device: &Arc<directory::Device>| device.state == DeviceState::Active;
+    let active = |device: Arc<directory::Device>| device.state == DeviceState::Active;
     if !directory.device(enrollment.device).is_some_and(active) {
         return Err(Refusal::DeviceNotActive);
     }

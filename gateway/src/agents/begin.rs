@@ -86,12 +86,12 @@ fn instance(directory: &Snapshot, asked: &Begin) -> Result<InstanceId, ApiError>
 }
 
 /// The device that this enrolment would be on, if it is known.
-pub(super) fn device<'a>(
-    directory: &'a Snapshot,
+pub(super) fn device(
+    directory: &Snapshot,
     granted: &Granted,
     machine: &Machine,
     instance_key: &PublicKey,
-) -> Result<Option<&'a Arc<Device>>, ApiError> {
+) -> Result<Option<Arc<Device>>, ApiError> {
     directory
         .device_to_enroll(&granted.token, machine.id(), Some(instance_key.thumbprint()))
         .map_err(ApiError::Refused)

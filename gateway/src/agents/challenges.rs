@@ -70,7 +70,7 @@ pub(super) async fn answer(
     let enrollment = directory
         .enrollment(claimed)
         .ok_or_else(|| refused(&"the enrolment is unknown"))?;
-    if !pending.purpose.is_for(enrollment) {
+    if !pending.purpose.is_for(&enrollment) {
         return Err(refused(&"the challenge was made for somebody else"));
     }
     let setup = world.setup.load_full();
@@ -85,10 +85,10 @@ pub(super) async fn answer(
         world: &world,
         arrived: &arrived,
         directory: &directory,
-        enrollment,
+        enrollment: &enrollment,
         now,
     };
-    let verified = match verify_answer(&answer, enrollment, &expected) {
+    let verified = match verify_answer(&answer, &enrollment, &expected) {
         Ok(verified) => verified,
         Err(Refuted::Origin { seen }) => return Err(taking.decline(seen).await),
         Err(error) => return Err(refused(&error)),
@@ -96,7 +96,7 @@ pub(super) async fn answer(
     if verified.nonce() != &*pending.nonce {
         return Err(refused(&"the nonce is another challenge's"));
     }
-    if let Err(refusal) = check(&directory, enrollment) {
+    if let Err(refusal) = check(&directory, &enrollment) {
         taking.fail("the device or the account is not active").await;
         // The page may say so: whoever sees it has the device.
         if let Some(Purpose::SignIn(wanted)) = world.challenges.begin_answer(attempt).map(|pending| pending.purpose) {
@@ -109,7 +109,7 @@ pub(super) async fn answer(
     let management = claim(
         &setup,
         &directory,
-        enrollment,
+        &enrollment,
         &verified,
         (attempt, &pending.nonce),
         now,
@@ -133,7 +133,7 @@ pub(super) async fn answer(
     }
     let directory = world.directory.snapshot();
     let device = directory.device(enrollment.device).ok_or(ApiError::DeviceDeleted)?;
-    let known = setup.trust.on_record(&directory, device, None, now);
+    let known = setup.trust.on_record(&directory, &device, None, now);
     Ok(Json(AnswerTaken {
         managed: DeviceSignals::of(&known, now).managed,
     }))
@@ -222,7 +222,7 @@ impl Taking<'_> {
     async fn keep_if_new(&self, verified: &VerifiedAnswer, management: ManagementAnswer) -> Result<(), ApiError> {
         let said = reported(&verified.signals, self.now);
         let device = self.directory.device(self.enrollment.device);
-        let known = device.and_then(|device| device.reported.as_ref());
+        let known = device.as_ref().and_then(|device| device.reported.as_ref());
         let is_same = known.is_some_and(|known| {
             known.posture == said.posture
                 && known.kernel == said.kernel
@@ -244,7 +244,7 @@ impl Taking<'_> {
 
     fn actor(&self) -> Actor {
         match self.directory.user(self.enrollment.user) {
-            Some(user) => actor_of(user, self.arrived.peer),
+            Some(user) => actor_of(&user, self.arrived.peer),
             None => crate::sign_in::nobody(self.arrived.peer),
         }
     }
@@ -264,8 +264,7 @@ fn claim(
     }
     let hardware = directory
         .device(enrollment.device)
-        .and_then(|device| device.hardware.as_ref())
-        .map(|hardware| hardware.id);
+        .and_then(|device| device.hardware.as_ref().map(|hardware| hardware.id));
     let expected = management::Expected {
         audience: &setup.auth_origin,
         attempt: challenge.0,

@@ -32,7 +32,7 @@ impl Answer<'_> {
         let enrollment = directory.enrollment(enrollment).ok_or_else(gone)?;
         let device = directory.device(enrollment.device).ok_or_else(gone)?;
         let setup = world.setup.load();
-        let known = setup.trust.on_record(directory, device, Some(enrollment), self.now);
+        let known = setup.trust.on_record(directory, &device, Some(&enrollment), self.now);
         let signals = DeviceSignals::of(&known, self.now);
         Ok(Enrolled {
             device: device.id,
@@ -44,7 +44,7 @@ impl Answer<'_> {
             root_class: self.root_class,
             managed: signals.managed,
             fastpass: enrollment.methods.contains(&Method::SignedNonce),
-            receipt: self.receipt(world, directory, device, enrollment, &certificate)?,
+            receipt: self.receipt(world, directory, &device, &enrollment, &certificate)?,
             certificate,
         })
     }

@@ -93,9 +93,9 @@ pub(crate) fn end_streams(world: &World, of: impl IntoIterator<Item = (directory
 ///
 /// # Errors
 /// Says why not.
-pub(crate) fn may_be_asked(directory: &Snapshot, id: EnrollmentId) -> Result<&Arc<Enrollment>, Refusal> {
+pub(crate) fn may_be_asked(directory: &Snapshot, id: EnrollmentId) -> Result<Arc<Enrollment>, Refusal> {
     let enrollment = directory.enrollment(id).ok_or(Refusal::EnrollmentNotActive)?;
-    check(directory, enrollment)?;
+    check(directory, &enrollment)?;
     let signs = enrollment.state == EnrollmentState::Active && enrollment.methods.contains(&Method::SignedNonce);
     match signs && directory.fastpass().enabled {
         true => Ok(enrollment),
@@ -128,7 +128,7 @@ pub(super) async fn answer(
         attempt,
         now,
     };
-    let verified = verify_push_answer(&answer, enrollment, &expected).map_err(|error| refused(&error))?;
+    let verified = verify_push_answer(&answer, &enrollment, &expected).map_err(|error| refused(&error))?;
     if verified.nonce() != push.nonce {
         return Err(refused(&"the nonce is another push's"));
     }
@@ -136,7 +136,7 @@ pub(super) async fn answer(
         world: &world,
         arrived: &arrived,
         directory: &directory,
-        enrollment,
+        enrollment: &enrollment,
         now,
     };
     if let Err(refusal) = may_be_asked(&directory, enrollment.id) {
@@ -235,7 +235,7 @@ impl Taking<'_> {
     async fn record(&self, command: Command) {
         let peer = self.arrived.peer;
         let user = self.directory.user(self.enrollment.user);
-        let actor = user.map_or_else(|| nobody(peer), |user| actor_of(user, peer));
+        let actor = user.map_or_else(|| nobody(peer), |user| actor_of(&user, peer));
         let recorded = self.world.directory.submit(command, actor, Vec::new()).await;
         if let Err(error @ SubmitError::Unavailable(_)) = recorded {
             tracing::error!(error = %Chain(&error), "a push that was refused could not be written down");

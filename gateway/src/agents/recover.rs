@@ -30,7 +30,7 @@ pub(super) async fn recover(
         .map_err(|bad| ApiError::invalid("certificateRequest", Chain(&bad)))?;
     let directory = world.directory.snapshot();
     let enrollment = enrolled_by(&directory, request.key(), &asked.instance_key)?;
-    check(&directory, enrollment).map_err(ApiError::Refused)?;
+    check(&directory, &enrollment).map_err(ApiError::Refused)?;
     let user = directory.user(enrollment.user).ok_or(ApiError::DeviceDeleted)?;
     let device = directory.device(enrollment.device).ok_or(ApiError::DeviceDeleted)?;
     let now = world.clock.now();
@@ -39,9 +39,9 @@ pub(super) async fn recover(
         .filter(|known| known.enrollment == enrollment.id && known.state == CertificateState::Live)
         .max_by_key(|known| known.not_after)
         .ok_or(ApiError::Refused(Refusal::CertificateNotLive))?;
-    let Renewal { issued, command } = renewed(&world, &request, enrollment, shown.fingerprint, now)?;
+    let Renewal { issued, command } = renewed(&world, &request, &enrollment, shown.fingerprint, now)?;
     let certificate = issued.pem() + &world.authority.certificate_pem();
-    let actor = actor_of(user, step.arrived.peer);
+    let actor = actor_of(&user, step.arrived.peer);
     let accepted = world
         .directory
         .submit(command, actor, vec![(issued.fingerprint, issued.der)])
@@ -61,12 +61,8 @@ pub(super) async fn recover(
 }
 
 /// The account that this instance enrolled with this possession key.
-fn enrolled_by<'a>(
-    directory: &'a Snapshot,
-    key: KeyThumbprint,
-    instance: &PublicKey,
-) -> Result<&'a Arc<Enrollment>, ApiError> {
-    let is_own = |enrollment: &&Arc<Enrollment>| {
+fn enrolled_by(directory: &Snapshot, key: KeyThumbprint, instance: &PublicKey) -> Result<Arc<Enrollment>, ApiError> {
+    let is_own = |enrollment: &Arc<Enrollment>| {
         let known = enrollment.instance.and_then(|id| directory.instance(id));
         enrollment.key == key && known.is_some_and(|known| known.key == *instance)
     };

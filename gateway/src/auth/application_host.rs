@@ -172,7 +172,7 @@ async fn admit(
 ) -> Result<(), SubmitError> {
     let directory = world.directory.snapshot();
     let session = world.directory.sessions().find(exchange.session);
-    let user = session.and_then(|(session, _)| directory.user(session.user).cloned());
+    let user = session.and_then(|(session, _)| directory.user(session.user));
     let actor = user.map_or_else(|| nobody(arrived.peer), |user| actor_of(&user, arrived.peer));
     let command = SessionCommand::Admit {
         session: exchange.session,

@@ -58,11 +58,11 @@ pub(super) async fn enroll(
     };
     let asked = Asked {
         token,
-        user,
+        user: &user,
         about: &about,
         arrived: &arrived,
     };
-    if let Err(refused) = may_register_unproved(&world, token, user, &arrived) {
+    if let Err(refused) = may_register_unproved(&world, token, &user, &arrived) {
         return refused.into_response();
     }
     match try_enroll(&world, &asked, &body).await {

@@ -95,7 +95,7 @@ pub(super) async fn finish(
     let user = directory
         .user(session.session.user)
         .filter(|user| user.id == signed.user);
-    let user = user.cloned().ok_or_else(|| refused(&arrived))?;
+    let user = user.ok_or_else(|| refused(&arrived))?;
     let cookie = CookieSecret::random();
     let command = SessionCommand::Renew(Box::new(directory::Renewal {
         session: session.session.id,

@@ -74,7 +74,8 @@ impl CrlCache {
         }
         // The CRL number grows with every list (RFC 5280, section 5.2.3): milliseconds do, across restarts too.
         let number = u64::try_from(now.millis()).unwrap_or_default();
-        let revoked = directory.revoked_certificates(&issuer).map(AsRef::as_ref);
+        let revoked: Vec<_> = directory.revoked_certificates(&issuer).collect();
+        let revoked = revoked.iter().map(AsRef::as_ref);
         let der: Arc<[u8]> = authority.crl(revoked, number, now, now.plus(GOOD_FOR))?.into();
         let made = Made {
             revision: directory.revision(),

@@ -75,7 +75,7 @@ pub(crate) fn present(
         url: asked.url,
         now: asked.now,
     };
-    let assertion = verify_assertion(token, enrollment, &expected).map_err(|error| refused(&error))?;
+    let assertion = verify_assertion(token, &enrollment, &expected).map_err(|error| refused(&error))?;
     match nonces.burn(assertion.nonce(), asked.now) {
         Err(NonceRefused::Used) if asked.asked_before => {}
         burnt => burnt.map_err(|error| refused(&error))?,

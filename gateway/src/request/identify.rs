@@ -222,18 +222,18 @@ fn by_certificate(
     let account = Account::of(certificate.enrollment, directory);
     let device = directory.device(certificate.device);
     // A deleted device leaves its revoked certificates behind.
-    let (Some(device), Some(enrollment)) = (device, account.enrollment) else {
+    let (Some(device), Some(enrollment)) = (device, &account.enrollment) else {
         return Err(account.refused(Denial::CertificateRevoked));
     };
-    check_device(device)
-        .and_then(|()| check_certificate(certificate, now))
+    check_device(&device)
+        .and_then(|()| check_certificate(&certificate, now))
         .and_then(|()| check_enrollment(enrollment, Denial::CertificateRevoked))
         .map_err(|denial| account.refused(denial))?;
     Ok(DeviceIdentity {
-        user: account.active_user()?.clone(),
-        device: device.clone(),
+        user: account.active_user()?,
+        device,
         enrollment: enrollment.clone(),
-        certificate: Some(certificate.clone()),
+        certificate: Some(certificate),
         asserted: None,
     })
 }
@@ -241,7 +241,7 @@ fn by_certificate(
 /// The key has signed; whether it still counts is judged now, and again for as long as the request lives.
 fn by_assertion(presented: &Presented, directory: &Snapshot) -> Result<DeviceIdentity, Box<Unidentified>> {
     let account = Account::of(presented.assertion.enrollment(), directory);
-    let (Some(device), Some(enrollment)) = (account.device, account.enrollment) else {
+    let (Some(device), Some(enrollment)) = (&account.device, &account.enrollment) else {
         return Err(account.refused(Denial::DeviceDeleted));
     };
     check_device(device)
@@ -251,7 +251,7 @@ fn by_assertion(presented: &Presented, directory: &Snapshot) -> Result<DeviceIde
         return Err(account.refused(Denial::EnrollmentEnded));
     }
     Ok(DeviceIdentity {
-        user: account.active_user()?.clone(),
+        user: account.active_user()?,
         device: device.clone(),
         enrollment: enrollment.clone(),
         certificate: None,
@@ -290,7 +290,7 @@ impl SessionInUse {
     /// The session that a cookie stands for, and its user, while it has its ground.
     fn of(grip: &Arc<Grip>, directory: &Snapshot) -> Result<(Self, Arc<User>), Box<Unidentified>> {
         let session = grip.session();
-        let user = directory.user(session.user).cloned();
+        let user = directory.user(session.user);
         let ended = |end| {
             Box::new(Unidentified {
                 denial: Denial::SessionEnded(end),
@@ -339,34 +339,38 @@ impl SessionInUse {
 }
 
 /// What the directory has of an enrolment.
-struct Account<'a> {
+struct Account {
     id: EnrollmentId,
-    enrollment: Option<&'a Arc<Enrollment>>,
-    device: Option<&'a Arc<Device>>,
-    user: Option<&'a Arc<User>>,
+    enrollment: Option<Arc<Enrollment>>,
+    device: Option<Arc<Device>>,
+    user: Option<Arc<User>>,
 }
 
-impl<'a> Account<'a> {
-    fn of(id: EnrollmentId, directory: &'a Snapshot) -> Self {
+impl Account {
+    fn of(id: EnrollmentId, directory: &Snapshot) -> Self {
         let enrollment = directory.enrollment(id);
         Self {
             id,
+            device: enrollment
+                .as_ref()
+                .and_then(|enrollment| directory.device(enrollment.device)),
+            user: enrollment
+                .as_ref()
+                .and_then(|enrollment| directory.user(enrollment.user)),
             enrollment,
-            device: enrollment.and_then(|enrollment| directory.device(enrollment.device)),
-            user: enrollment.and_then(|enrollment| directory.user(enrollment.user)),
         }
     }
 
-    fn active_user(&self) -> Result<&'a Arc<User>, Box<Unidentified>> {
-        let active = self.user.filter(|user| user.status == UserStatus::Active);
+    fn active_user(&self) -> Result<Arc<User>, Box<Unidentified>> {
+        let active = self.user.clone().filter(|user| user.status == UserStatus::Active);
         active.ok_or_else(|| self.refused(Denial::UserInactive))
     }
 
     fn refused(&self, denial: Denial) -> Box<Unidentified> {
         Box::new(Unidentified {
             denial,
-            device: self.device.cloned(),
-            user: self.user.cloned(),
+            device: self.device.clone(),
+            user: self.user.clone(),
             enrollment: Some(self.id),
         })
     }

@@ -17,7 +17,7 @@ use crate::world::World;
 pub(crate) fn recipient(view: &View, username: &str) -> Option<(Arc<User>, Recipient)> {
     view.setup.mail.as_ref()?;
     let user = view.directory.user_by_login(username)?;
-    let can_read = user.status == UserStatus::Active && address_of(user).is_some();
+    let can_read = user.status == UserStatus::Active && address_of(&user).is_some();
     can_read.then(|| {
         let recipient = Recipient {
             user: user.id,
@@ -48,7 +48,7 @@ pub(crate) async fn prove_mailed_code(
             Ok(proved)
         }
         None => {
-            let user = world.directory.snapshot().user_by_login(username).cloned();
+            let user = world.directory.snapshot().user_by_login(username);
             Err(refuse(world, admission, user.as_ref(), Factor::Email, source).await)
         }
     }

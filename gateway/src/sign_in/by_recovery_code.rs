@@ -22,7 +22,7 @@ pub(crate) async fn prove_recovery_code(
     source: IpAddr,
 ) -> Result<FactorProof, ApiError> {
     let admission = admit(world, &guess(&user.login, Factor::Recovery, source))?;
-    let known = world.directory.snapshot().recovery_codes_of(user.id).cloned();
+    let known = world.directory.snapshot().recovery_codes_of(user.id);
     let (Some(known), Some(code)) = (known, recovery::read(code)) else {
         return Err(refuse(world, admission, Some(user), Factor::Recovery, source).await);
     };

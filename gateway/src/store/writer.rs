@@ -4,10 +4,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use directory::{
-    Actor, Event, LoadError, Plan, Session, SessionPlan, Snapshot, Store, Timestamp, Touched, Transaction,
+    Actor, Event, LoadError, Plan, Repacked, Session, SessionPlan, Snapshot, Store, Timestamp, Touched, Transaction,
     TransactionId, Write,
 };
 use tokio::sync::mpsc::Receiver;
+use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use tracing::{error, info};
 
@@ -23,6 +24,8 @@ pub(super) struct Writer<S> {
     now: Now,
     /// Set where the store may hold something else than what is published: after it did not confirm a batch.
     in_doubt: bool,
+    /// Packs the directory's records anew, if anybody does.
+    packing: Option<JoinHandle<Repacked>>,
 }
 
 /// A command whose fate is known as soon as its transaction is durable.
@@ -40,6 +43,7 @@ impl<S: Store> Writer<S> {
             sessions,
             now,
             in_doubt: false,
+            packing: None,
         }
     }
 
@@ -67,6 +71,28 @@ impl<S: Store> Writer<S> {
             }
             if !batch.is_empty() {
                 self.process(std::mem::take(&mut batch)).await;
+                self.keep_packed().await;
+            }
+        }
+    }
+
+    /// Has the records packed anew once many have changed: each takes several times the room that it had. Commands go on
+    /// meanwhile, and the directory is as it was whichever way it lies in memory.
+    async fn keep_packed(&mut self) {
+        match self.packing.take() {
+            Some(packing) if packing.is_finished() => match packing.await {
+                Ok(repacked) => {
+                    let snapshot = self.published.snapshot().on(repacked);
+                    self.published.publish(Arc::new(snapshot), Touched::default());
+                }
+                Err(error) => error!(%error, "the directory's records could not be packed"),
+            },
+            Some(packing) => self.packing = Some(packing),
+            None => {
+                let snapshot = self.published.snapshot();
+                if snapshot.is_worn(MOST_UNPACKED) {
+                    self.packing = Some(tokio::task::spawn_blocking(move || snapshot.pack()));
+                }
             }
         }
     }
@@ -280,6 +306,9 @@ fn everything(before: &Snapshot, after: &Snapshot) -> Touched {
 
 /// How long commands that come together wait for others.
 const GATHERED: Duration = Duration::from_millis(1);
+
+/// How many records of a kind may lie unpacked, whatever their share.
+const MOST_UNPACKED: usize = if cfg!(test) { 20 } else { 10_000 };
 
 /// How many commands share a commit at most.
 const BATCH: usize = 256;

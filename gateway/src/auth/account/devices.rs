@@ -26,9 +26,10 @@ pub(super) async fn show(visitor: Visitor, Query(arrival): Query<Arrival>) -> Re
         Err(answer) => return answer,
     };
     let directory = &visitor.view.directory;
-    let devices = directory.devices_of_user(identified.user.id).filter_map(|device| {
+    let known: Vec<_> = directory.devices_of_user(identified.user.id).collect();
+    let devices = known.iter().filter_map(|device| {
         let account = accounts_on(&visitor, device.id).into_iter().next()?;
-        Some(shown(&visitor, device, account))
+        Some(shown(&visitor, device, &account))
     });
     let state = sealed(&visitor, AccountPage::Devices);
     let page = DevicesPage {
@@ -40,7 +41,7 @@ pub(super) async fn show(visitor: Visitor, Query(arrival): Query<Arrival>) -> Re
     visitor.answer(pages::respond(StatusCode::OK, &page))
 }
 
-fn shown<'a>(visitor: &'a Visitor, device: &'a Device, enrollment: &'a Enrollment) -> AccountDevice<'a> {
+fn shown<'a>(visitor: &'a Visitor, device: &'a Device, enrollment: &Enrollment) -> AccountDevice<'a> {
     let view = &visitor.view;
     let known = view
         .setup
@@ -187,7 +188,7 @@ pub(super) async fn remove(mut visitor: Visitor, Form(form): Form<Remove>) -> Re
 }
 
 /// The accounts of whoever is signed in on a device: the one that signs in first, then the newest.
-fn accounts_on(visitor: &Visitor, device: DeviceId) -> Vec<&Arc<Enrollment>> {
+fn accounts_on(visitor: &Visitor, device: DeviceId) -> Vec<Arc<Enrollment>> {
     let Some(identified) = visitor.identified() else {
         return Vec::new();
     };
@@ -202,7 +203,7 @@ fn accounts_on(visitor: &Visitor, device: DeviceId) -> Vec<&Arc<Enrollment>> {
 }
 
 /// An account of whoever is signed in, and its device.
-fn own(visitor: &Visitor, id: EnrollmentId) -> Option<(&Arc<Enrollment>, &Arc<Device>)> {
+fn own(visitor: &Visitor, id: EnrollmentId) -> Option<(Arc<Enrollment>, Arc<Device>)> {
     let directory = &visitor.view.directory;
     let user = visitor.identified()?.user.id;
     let enrollment = directory.enrollment(id)?;

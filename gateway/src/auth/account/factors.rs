@@ -24,11 +24,11 @@ pub(super) async fn show(visitor: Visitor, Query(arrival): Query<Arrival>) -> Re
         Err(answer) => return answer,
     };
     let (directory, user) = (&visitor.view.directory, &identified.user);
-    let known = |authenticator: &Arc<Authenticator>| KnownFactor {
+    let known = |authenticator: Arc<Authenticator>| KnownFactor {
         id: authenticator.id.to_string(),
         since: Moment(authenticator.updated),
     };
-    let authenticators = directory.authenticators_of_user(user.id);
+    let authenticators: Vec<_> = directory.authenticators_of_user(user.id).collect();
     let state = sealed(&visitor, AccountPage::Factors);
     let page = FactorsPage {
         shell: visitor.shell(),
@@ -37,7 +37,10 @@ pub(super) async fn show(visitor: Visitor, Query(arrival): Query<Arrival>) -> Re
         released: user.released(visitor.view.now).map(|release| Moment(release.ends)),
         password: directory.password_of(user.id).map(known),
         totp: directory.totp_of(user.id).map(known),
-        keys: authenticators.filter_map(|authenticator| key(authenticator)).collect(),
+        keys: authenticators
+            .iter()
+            .filter_map(|authenticator| key(authenticator))
+            .collect(),
         codes: directory.recovery_codes_of(user.id).map(known),
         codes_left: directory.recovery_codes_left(user.id),
         devices: directory.devices_of_user(user.id).count(),
@@ -158,7 +161,7 @@ pub(super) async fn remove(mut visitor: Visitor, Form(form): Form<Remove>) -> Re
 }
 
 /// An authenticator of whoever is signed in.
-fn own(visitor: &Visitor, id: AuthenticatorId) -> Option<&Arc<Authenticator>> {
+fn own(visitor: &Visitor, id: AuthenticatorId) -> Option<Arc<Authenticator>> {
     let user = visitor.identified()?.user.id;
     visitor
         .view

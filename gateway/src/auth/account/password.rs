@@ -84,7 +84,7 @@ async fn set(visitor: &Visitor, may: MayManage, password: Password) -> Result<Re
     };
     let accepted = visitor.world.directory.submit(command, actor, Vec::new()).await?;
     let known = accepted.snapshot.password_of(user.id);
-    let proof = known.map(|known| proof_by(Factor::Password, known, visitor.world.clock.now()));
+    let proof = known.map(|known| proof_by(Factor::Password, &known, visitor.world.clock.now()));
     let cookie = match proof {
         Some(proof) => carry_on(visitor, proof).await?,
         None => None,

@@ -128,7 +128,7 @@ async fn set(visitor: &Visitor, may: MayManage, secret: &TotpSecret, step: Step)
             step: step.0,
         };
         directory.submit(burn, actor, Vec::new()).await?;
-        let proof = proof_by(Factor::Totp, known, visitor.world.clock.now());
+        let proof = proof_by(Factor::Totp, &known, visitor.world.clock.now());
         if let Some(cookie) = carry_on(visitor, proof).await? {
             answer.headers_mut().append(header::SET_COOKIE, cookie);
         }

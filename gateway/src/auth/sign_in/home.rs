@@ -43,8 +43,9 @@ async fn home(visitor: Visitor, Query(arrival): Query<Arrival>) -> Response {
     };
     let directory = &visitor.view.directory;
     let user = &identified.user;
+    let known: Vec<_> = directory.devices_of_user(user.id).collect();
     let mut devices: Vec<DeviceLine<'_>> = Vec::new();
-    for device in directory.devices_of_user(user.id) {
+    for device in &known {
         devices.push(DeviceLine {
             added: arrival.enrolled.as_deref() == Some(&device.name),
             ..line(&visitor, device)

@@ -444,7 +444,7 @@ pub(super) async fn end_session(
     let peer = arrived.peer;
     let actor = directory
         .user(session.user)
-        .map_or_else(|| crate::sign_in::nobody(peer), |user| actor_of(user, peer));
+        .map_or_else(|| crate::sign_in::nobody(peer), |user| actor_of(&user, peer));
     let command = match cause {
         SessionEnd::SignedOutEverywhere => SessionCommand::EndAll {
             user: session.user,

@@ -155,7 +155,7 @@ pub(crate) fn device_alone_would_do(visitor: &Visitor, state: &State, device: De
     let Some((enrollment, known)) = device.counting(&view.directory) else {
         return false;
     };
-    let facts = visitor.world.facts.device(&Judged::by(view), known, enrollment);
+    let facts = visitor.world.facts.device(&Judged::by(view), &known, &enrollment);
     let request = AccessRequest {
         device: Some(facts.facts.clone()),
         ages: Ages {

@@ -417,7 +417,7 @@ pub(super) fn go_on_with(visitor: &Visitor, state: &State, id: PartialId) -> Res
     let partial = visitor.world.under_way.look(id, visitor.browser());
     let user = partial
         .as_ref()
-        .and_then(|partial| visitor.view.directory.user(partial.user).cloned());
+        .and_then(|partial| visitor.view.directory.user(partial.user));
     let (Some(partial), Some(user)) = (partial, user) else {
         return visitor.expired("/");
     };

@@ -231,7 +231,7 @@ pub(crate) fn by_device(visitor: &Visitor, signed: &Signed) -> Option<Proved> {
     let device = directory.device(signed.device)?;
     let user = directory.user(signed.user)?.clone();
     let judged = Judged::by(&visitor.view);
-    let known = visitor.world.facts.device(&judged, device, enrollment);
+    let known = visitor.world.facts.device(&judged, &device, &enrollment);
     let verification = enrollment.verification.as_ref();
     let verification = verification.filter(|_| signed.confirmed == Confirmation::Verified);
     let in_hardware = verification.is_some_and(|verification| verification.hardware && known.facts.secure_hardware);
@@ -272,9 +272,9 @@ pub(crate) fn by_push(visitor: &Visitor, signed: &Signed) -> Option<Proved> {
     let known = visitor
         .world
         .facts
-        .device(&Judged::by(&visitor.view), device, enrollment);
+        .device(&Judged::by(&visitor.view), &device, &enrollment);
     let verified = signed.confirmed == Confirmation::Verified;
-    let proof = push_proof(&known, enrollment, verified, signed.at);
+    let proof = push_proof(&known, &enrollment, verified, signed.at);
     Some(Proved {
         user,
         proof: Some(FactorProof {
@@ -341,7 +341,7 @@ impl Grounds<'_> {
             let (enrollment, known) = device.counting(&view.directory)?;
             Some((
                 device.at,
-                visitor.world.facts.device(&Judged::by(view), known, enrollment),
+                visitor.world.facts.device(&Judged::by(view), &known, &enrollment),
             ))
         });
         let known = counting.as_ref().map(|(_, known)| known);

@@ -68,7 +68,7 @@ pub(super) async fn ask(mut visitor: Visitor, Form(Step { state }): Form<Step>) 
 fn whom(visitor: &Visitor, state: &State) -> (Option<Arc<User>>, Option<Trust>) {
     let proved = offers::half_known(visitor, state);
     let typed = state.username.as_deref().filter(|_| proved.is_none());
-    let named = typed.and_then(|username| visitor.view.directory.user_by_login(username).cloned());
+    let named = typed.and_then(|username| visitor.view.directory.user_by_login(username));
     let known = |user: &Arc<User>| {
         let [browser, _] = Place::of(&visitor.client());
         let sessions = visitor.world.directory.sessions();

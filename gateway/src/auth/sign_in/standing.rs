@@ -34,12 +34,12 @@ pub(crate) fn remedies(world: &World, view: &View, standing: &Standing<'_>) -> V
     let at_hand = at_hand(world, view, standing);
     let mut remedies: Vec<Remedy> = at_hand.iter().map(|proofs| standing.with(view, proofs, None)).collect();
     for (device, enrollment) in usable_devices(view, standing.user).take(MOST_DEVICES) {
-        let known = world.facts.device(&Judged::by(view), device, enrollment);
+        let known = world.facts.device(&Judged::by(view), &device, &enrollment);
         for proves in DEVICE_WAYS {
             if proves == Proves::FastpassVerified && enrollment.verification.is_none() {
                 continue;
             }
-            let by = Some((proves, &*known, &**enrollment));
+            let by = Some((proves, &*known, &*enrollment));
             remedies.push(standing.with(view, &[], by));
             if proves != Proves::Device {
                 remedies.extend(at_hand.iter().map(|proofs| standing.with(view, proofs, by)));
@@ -87,8 +87,8 @@ fn at_hand(world: &World, view: &View, standing: &Standing<'_>) -> Vec<Vec<Suppo
 pub(crate) fn strongest_of_devices(world: &World, view: &View, user: &User) -> Option<Strength> {
     let judged = Judged::by(view);
     let proofs = usable_devices(view, user).map(|(device, enrollment)| {
-        let known = world.facts.device(&judged, device, enrollment);
-        let proof = supposed_signature(Proves::FastpassVerified, &known, enrollment, view.now);
+        let known = world.facts.device(&judged, &device, &enrollment);
+        let proof = supposed_signature(Proves::FastpassVerified, &known, &enrollment, view.now);
         let facts = facts_of_proofs(user.id, &[proof], false);
         facts.device.as_ref().map(Strength::of)
     });
@@ -109,28 +109,25 @@ fn pushes(world: &World, view: &View, standing: &Standing<'_>) -> Vec<Supposed> 
         .filter(|(device, enrollment)| connected.contains(&enrollment.id) && !here.contains(&device.id))
         .take(MOST_DEVICES);
     let by = elsewhere.flat_map(|(device, enrollment)| {
-        let known = world.facts.device(&Judged::by(view), device, enrollment);
+        let known = world.facts.device(&Judged::by(view), &device, &enrollment);
         let verified = enrollment.verification.as_ref().map(|_| Proves::PushVerified);
         let ways: Vec<Proves> = [Proves::Push].into_iter().chain(verified).collect();
         ways.into_iter().map(move |proves| Supposed {
             proves,
-            proof: push_proof(&known, enrollment, proves == Proves::PushVerified, view.now),
+            proof: push_proof(&known, &enrollment, proves == Proves::PushVerified, view.now),
         })
     });
     by.collect()
 }
 
 /// The devices that can sign for this user now.
-pub(crate) fn usable_devices<'a>(
-    view: &'a View,
-    user: &User,
-) -> impl Iterator<Item = (&'a Arc<Device>, &'a Arc<Enrollment>)> {
+pub(crate) fn usable_devices(view: &View, user: &User) -> impl Iterator<Item = (Arc<Device>, Arc<Enrollment>)> {
     let directory = &view.directory;
     let is_on = directory.fastpass().enabled;
     let enrollments = directory.enrollments_of_user(user.id).filter(move |enrollment| {
         is_on && enrollment.state == EnrollmentState::Active && enrollment.methods.contains(&Method::SignedNonce)
     });
-    let active = |enrollment: &'a Arc<Enrollment>| {
+    let active = |enrollment: Arc<Enrollment>| {
         let device = directory.device(enrollment.device)?;
         (device.state == directory::DeviceState::Active).then_some((device, enrollment))
     };
@@ -207,7 +204,13 @@ fn supposed(proves: Proves, factor: Factor, at: Timestamp) -> Supposed {
 fn supposed_keys(view: &View, user: &User) -> Vec<Supposed> {
     let keys = view.directory.webauthn_of(user.id);
     let kinds: BTreeSet<_> = keys
-        .map(|(_, key)| (view.setup.webauthn.is_hardware(key), !key.backup_eligible, key.verifies))
+        .map(|(_, key)| {
+            (
+                view.setup.webauthn.is_hardware(&key),
+                !key.backup_eligible,
+                key.verifies,
+            )
+        })
         .collect();
     let ways = kinds
         .into_iter()

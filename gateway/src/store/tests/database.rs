@@ -30,6 +30,31 @@ async fn a_reopened_directory_is_what_it_was_in_memory() {
     assert!(before.device(device(1)).is_some() && before.report(device(1), "mdm").is_some());
 }
 
+/// What many commands changed is packed anew while others go on, and nothing of either is lost.
+#[tokio::test]
+async fn a_directory_that_was_packed_anew_is_what_it_was() {
+    let place = Place::new();
+    let directory = place.open();
+    let (mut users, mut was_worn) = (0, false);
+    while users < 2_000 && (!was_worn || directory.snapshot().is_worn(FEW)) {
+        users += 1;
+        accept(&directory, [create_user(users)]).await;
+        was_worn |= directory.snapshot().is_worn(FEW);
+    }
+    assert!(was_worn && !directory.snapshot().is_worn(FEW), "after {users} users");
+
+    let last = [Command::DeactivateUser(user(1)), Command::DeleteUser(user(1))];
+    accept(&directory, last).await;
+    let before = directory.snapshot();
+    directory.close();
+
+    assert_eq!(before.users().count() as u128, users - 1);
+    assert!(place.open().snapshot().users().eq(before.users()));
+}
+
+/// How many records may lie unpacked where tests are run.
+const FEW: usize = 20;
+
 /// D-19: what was answered is on disk for anybody to read, all of it.
 #[tokio::test]
 async fn an_acknowledged_deactivation_is_in_the_file_with_everything_it_entails() {

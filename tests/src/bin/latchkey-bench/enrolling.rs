@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use device_checks::wire::{AUTHENTICATE_PATH, BEGIN_PATH, FINISH_PATH};
 use latchkey_tests::demo::{Demo, NOBODY, host};
 use latchkey_tests::device::{Device, Key};
+use latchkey_tests::process::until;
 use latchkey_tests::raw::RawClient;
 use serde_json::{Value, json};
 
@@ -178,17 +179,19 @@ pub(crate) fn pin(core: &str) {
 
 /// Puts a process with all its threads on some cores.
 pub(crate) fn pin_process(cores: &str, process: u32) {
-    let pinned = Command::new("taskset")
-        .args(["-a", "-c", "-p", cores, &process.to_string()])
-        .output();
-    assert!(
-        pinned.is_ok_and(|output| output.status.success()),
-        "taskset is installed"
-    );
+    let pin = || {
+        let pinned = Command::new("taskset")
+            .args(["-a", "-c", "-p", cores, &process.to_string()])
+            .output();
+        pinned.expect("taskset is installed").status.success()
+    };
+    // A thread that ends meanwhile makes it fail.
+    assert!(until(BOUND, pin), "the process {process} is pinned");
 }
 
 pub(crate) const GATEWAYS_CORE: &str = "0";
 pub(crate) const OTHER_CORE: &str = "1";
+const BOUND: Duration = Duration::from_secs(10);
 const CLIENTS: usize = 16;
 const USERS: usize = 50;
 const CHECKS: usize = 100;

@@ -78,7 +78,8 @@ async fn options(mut visitor: Visitor, Json(question): Json<Question>) -> Respon
         Err(answer) => return answer,
     };
     let user = may.user();
-    let known = visitor.view.directory.webauthn_of(user.id).map(|(_, key)| key);
+    let known: Vec<_> = visitor.view.directory.webauthn_of(user.id).collect();
+    let known = known.iter().map(|(_, key)| key);
     let (options, state) = match visitor.view.setup.webauthn.ask_to_register(user, known) {
         Ok(asked) => asked,
         Err(error) => return fault(&error, "a security key could not be asked").into_response(),

@@ -106,7 +106,7 @@ async fn options(mut visitor: Visitor, Json(question): Json<Question>) -> Respon
         .view
         .setup
         .webauthn
-        .ask(keys.iter().map(|(_, key)| *key), verified);
+        .ask(keys.iter().map(|(_, key)| key), verified);
     let (options, state) = match asked {
         Ok(asked) => asked,
         Err(error) => return fault(&error, "a security key could not be asked").into_response(),
