@@ -1,8 +1,10 @@
 //! Is this a certificate for a client? What chain verification leaves open about a leaf, checked at the handshake.
 
+use directory::Timestamp;
 use x509_parser::certificate::X509Certificate;
 use x509_parser::extensions::ParsedExtension;
 
+use crate::terms;
 use crate::x509::{self, BadCertificate};
 
 /// Says why a certificate is refused as a client's, whoever issued it.
@@ -54,6 +56,14 @@ pub fn check_client_leaf(der: &[u8]) -> Result<(), LeafRefused> {
     } else {
         Ok(())
     }
+}
+
+/// From when until when a certificate is valid, the last second included (RFC 5280, section 4.1.2.5); nothing where it cannot
+/// be read.
+pub fn validity(der: &[u8]) -> Option<(Timestamp, Timestamp)> {
+    let certificate = x509::read(der).ok()?;
+    let validity = certificate.validity();
+    Some((terms::moment(validity.not_before), terms::moment(validity.not_after)))
 }
 
 fn check_usage(certificate: &X509Certificate<'_>) -> Result<(), LeafRefused> {

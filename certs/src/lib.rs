@@ -19,7 +19,7 @@ pub use ca::{Authority, CreateError, CreatedAuthority, LoadError, Material, Purp
 pub use crl::CrlError;
 pub use crl_foreign::{BadCrl, ForeignCrl};
 pub use issue::{IssueError, IssuedCertificate, IssuedServer};
-pub use leaf::{LeafRefused, check_client_leaf};
+pub use leaf::{LeafRefused, check_client_leaf, validity};
 pub use ocsp::{BadStaple, Staple};
 pub use pem_text::{BadPem, read_certificates};
 pub use request::{BadRequest, VerifiedRequest};

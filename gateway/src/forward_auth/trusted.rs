@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use device_checks::LeafCertificate;
 use directory::{Fingerprint, Timestamp};
-use quick_cache::sync::Cache;
 use rustls::CertificateError;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::server::danger::ClientCertVerifier;
@@ -21,8 +20,6 @@ use crate::request::Denial;
 pub(crate) struct ForwardAuth {
     proxies: Vec<Arc<TrustedProxy>>,
     devices: DeviceVerifier,
-    /// Verified certificates of clients, by a hash of all that was shown, and until when that is not done again.
-    verified: Cache<Fingerprint, (Timestamp, LeafCertificate)>,
     /// Which configuration this is of.
     number: u64,
 }
@@ -67,7 +64,6 @@ impl ForwardAuth {
         Ok(Self {
             proxies: proxies.collect::<Result<_, _>>()?,
             devices: DeviceVerifier::new(devices, true)?,
-            verified: Cache::new(KEPT),
             number: NUMBERS.fetch_add(1, Ordering::Relaxed),
         })
     }
@@ -101,22 +97,10 @@ impl ForwardAuth {
     /// # Errors
     /// If it does not end in a CA that devices' certificates may end in, or is not for clients, or not of this time.
     pub(crate) fn vouch(&self, shown: &ShownChain, now: Timestamp) -> Result<LeafCertificate, NotVouched> {
-        let all: Vec<u8> = std::iter::once(&shown.leaf)
-            .chain(&shown.intermediates)
-            .flat_map(|der| der.iter().copied())
-            .collect();
-        let key = Fingerprint::of(&all);
-        if let Some((until, leaf)) = self.verified.get(&key)
-            && now < until
-        {
-            return Ok(leaf);
-        }
         self.devices
             .verify_client_cert(&shown.leaf, &shown.intermediates, unix_time(now))?;
-        let leaf = LeafCertificate::parse(&shown.leaf)
-            .map_err(|_| NotVouched(rustls::Error::InvalidCertificate(CertificateError::BadEncoding)))?;
-        self.verified.insert(key, (until(&leaf, now), leaf.clone()));
-        Ok(leaf)
+        LeafCertificate::parse(&shown.leaf)
+            .map_err(|_| NotVouched(rustls::Error::InvalidCertificate(CertificateError::BadEncoding)))
     }
 }
 
@@ -176,9 +160,6 @@ fn unix_time(now: Timestamp) -> UnixTime {
 
 /// Chains are verified anew this often.
 const VERIFIED_AGAIN: Duration = Duration::from_secs(60);
-
-/// Of how many clients it is remembered that their chains were verified.
-const KEPT: usize = 10_000;
 
 #[cfg(test)]
 mod tests {

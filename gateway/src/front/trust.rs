@@ -13,7 +13,7 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::server::{ClientHello, NoServerSessionStorage, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
-use rustls::{ServerConfig, SupportedProtocolVersion};
+use rustls::{CipherSuite, ServerConfig, SupportedCipherSuite, SupportedProtocolVersion};
 
 use super::verifier::{ClientAuthority, ClientTrustError, DeviceVerifier};
 use crate::config::{ClientCertificate, Config, Host, KeyPairFiles, ServerCertificate, TlsVersion};
@@ -106,7 +106,7 @@ impl Trust {
         proxies: &[Arc<ClientAuthority>],
         now: Timestamp,
     ) -> Result<Self, TrustError> {
-        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let provider = Arc::new(provider());
         let certificates = Arc::new(ServerCertificates::load(config, &provider, now)?);
         let versions: &[&SupportedProtocolVersion] = match config.tls.minimum_version {
             TlsVersion::V1_3 => &[&rustls::version::TLS13],
@@ -157,11 +157,28 @@ impl Trust {
     }
 }
 
+/// The cryptography of connections: AES-128 with SHA-256 before AES-256 with SHA-384. Both are out of reach; processors have
+/// instructions for SHA-256 and seldom for SHA-384, of which a handshake takes a good deal.
+pub(super) fn provider() -> CryptoProvider {
+    let mut provider = rustls::crypto::ring::default_provider();
+    let is_later = |suite: &SupportedCipherSuite| {
+        let first = [
+            CipherSuite::TLS13_AES_128_GCM_SHA256,
+            CipherSuite::TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256,
+            CipherSuite::TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256,
+        ];
+        !first.contains(&suite.suite())
+    };
+    provider.cipher_suites.sort_by_key(is_later);
+    provider
+}
+
 /// No resumption (rustls resumes without asking the verifier again) and no 0-RTT.
 fn hardened(mut config: ServerConfig) -> ServerConfig {
     config.session_storage = Arc::new(NoServerSessionStorage {});
     config.send_tls13_tickets = 0;
     config.max_early_data_size = 0;
+    config.ignore_client_order = true;
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
     config
 }
