@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use pingora::server::ShutdownWatch;
 use tokio::io::{AsyncRead, AsyncWriteExt, ReadBuf};
+use tokio::time::Instant;
 
 use super::stream::FrontStream;
 
@@ -48,17 +49,34 @@ impl FrontStream {
         shutdown: &ShutdownWatch,
         after_stop: Duration,
     ) -> Option<Box<Self>> {
-        let mut shutdown = shutdown.clone();
+        let (mut shutdown, until) = (shutdown.clone(), Instant::now() + idle);
+        let mut alarm = self
+            .alarm
+            .take()
+            .unwrap_or_else(|| Box::pin(tokio::time::sleep_until(until)));
         let stops = async {
             // An error says that nobody is left who could ask for a stop.
             let _ = shutdown.wait_for(|stops| *stops).await;
             tokio::time::sleep(after_stop).await;
         };
-        tokio::select! {
+        // Set anew only where it goes off too early: every setting wakes the runtime's driver.
+        let is_over = async {
+            alarm.as_mut().await;
+            while Instant::now() < until {
+                alarm.as_mut().reset(until);
+                alarm.as_mut().await;
+            }
+        };
+        let has_begun = tokio::select! {
             biased;
-            () = poll_fn(|cx| self.poll_begun(cx)) => Some(self),
-            () = stops => self.leave().await,
-            () = tokio::time::sleep(idle) => self.leave().await,
+            () = poll_fn(|cx| self.poll_begun(cx)) => true,
+            () = stops => false,
+            () = is_over => false,
+        };
+        self.alarm = Some(alarm);
+        match has_begun {
+            true => Some(self),
+            false => self.leave().await,
         }
     }
 

@@ -101,6 +101,8 @@ pub(crate) struct FrontStream {
     patience: Patience,
     /// Follows what comes over HTTP/2.
     watch: Option<Box<FrameWatch>>,
+    /// Goes off when the connection may have been idle for too long.
+    pub(super) alarm: Option<Pin<Box<Sleep>>>,
     /// What was read ahead, to see whether anything comes.
     pub(super) ahead: Option<u8>,
     /// Whether the client was let go.
@@ -164,6 +166,7 @@ impl FrontStream {
             watch: (alpn == Some(ALPN::H2)).then(|| Box::new(FrameWatch::new(limits.http2.control_frames))),
             alpn,
             patience: Patience::new(limits.clone()),
+            alarm: None,
             ahead: None,
             gone: false,
             discarded: 0,
