@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize, Ordering}
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use directory::{Timestamp, UserId};
+use pingora::{Error, ErrorType};
 use tokio_util::sync::CancellationToken;
 
 use crate::front::Connection;
@@ -55,6 +56,17 @@ pub(crate) struct Scope {
 }
 
 impl Scope {
+    /// Lets nothing more of a request that has to end pass, either way.
+    ///
+    /// # Errors
+    /// If it has to.
+    pub(crate) fn check(&self) -> pingora::Result<()> {
+        match self.cancelled.is_cancelled() {
+            true => Error::e_explain(ErrorType::ConnectionClosed, "cut"),
+            false => Ok(()),
+        }
+    }
+
     /// Whether its client can be told that it is no longer allowed in place of an answer, none of which has come.
     pub(crate) fn is_to_be_denied(&self) -> bool {
         self.denial.get().is_some() && !self.answered.load(Ordering::Relaxed)

@@ -131,6 +131,7 @@ impl ProxyHttp for Gateway {
 
     async fn upstream_peer(&self, _session: &mut Session, context: &mut Context) -> pingora::Result<Box<HttpPeer>> {
         let Context {
+            scope,
             permit,
             arrived,
             tries,
@@ -140,6 +141,7 @@ impl ProxyHttp for Gateway {
         let (Some(permit), Some(arrived)) = (permit, arrived) else {
             return Error::e_explain(ErrorType::InternalError, "no permit");
         };
+        scope.check()?;
         let (peer, place) = self.upstreams.peer(permit, arrived, &tries.been_at).await?;
         traced.sent_to(place.server());
         tries.begin(permit, place);
@@ -194,6 +196,7 @@ impl ProxyHttp for Gateway {
         head: &mut RequestHeader,
         context: &mut Context,
     ) -> pingora::Result<()> {
+        context.scope.check()?;
         let (permit, arrived) = allowed(context)?;
         let setup = self.world.setup.load();
         let issuing = World::issuing(&setup, permit, self.world.clock.now());
@@ -217,7 +220,10 @@ impl ProxyHttp for Gateway {
             return Error::e_explain(ErrorType::InternalError, "a body without its head");
         };
         match &arrived.treatment {
-            Some(treatment) if !arrived.websocket => received.part(octets, arrived.started, treatment),
+            Some(treatment) if !arrived.websocket => {
+                context.scope.check()?;
+                received.part(octets, arrived.started, treatment)
+            }
             _ => Ok(()),
         }
     }
@@ -228,6 +234,7 @@ impl ProxyHttp for Gateway {
         head: &mut ResponseHeader,
         context: &mut Context,
     ) -> pingora::Result<()> {
+        context.scope.check()?;
         let (permit, arrived) = allowed(context)?;
         context.tries.worked(permit);
         let arrived = arrived.clone();

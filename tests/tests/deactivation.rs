@@ -1,5 +1,8 @@
 //! When an admin ends the trust in a device, what still passes? Nothing, on no connection; and everybody else's goes on.
 
+use std::io::Read;
+use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use latchkey_tests::demo::{BOB, Demo, NOBODY, host};
@@ -167,6 +170,84 @@ fn a_request_without_an_answer_yet_is_told_why() {
     assert_eq!(bobs.ends_within(AFTERWARDS), None, "control: another waits on");
     assert_eq!(demo.status(BOB, "wiki", "/after"), 200);
 }
+
+/// D-04: what waits for a connection to its application when the device is shut out never arrives there.
+#[test]
+fn a_request_that_waits_for_a_connection_never_arrives() {
+    let server = FullServer::start();
+    let demo = Demo::start_with_upstream(&server.url());
+    demo.enroll("alice", "connecting");
+    let ask = |device, path: &str| {
+        let mut client = demo.raw(device, "wiki");
+        client.send(format!("GET {path} HTTP/1.1\r\nHost: wiki.localhost\r\n\r\n").as_bytes());
+        let is_it = |line: &serde_json::Value| line["path"] == path && line["decision"] == "allow";
+        demo.decisions().line(is_it).expect("its decision");
+        client
+    };
+    let mut client = ask(Some("connecting"), "/denied");
+    let _bobs = ask(BOB, "/allowed");
+
+    demo.command(&["device", "deactivate", "connecting"]);
+    let arrived = server.serve();
+
+    let answer = client.answer().map(|answer| (answer.status, answer.code()));
+    assert!(answer.is_none_or(|answer| answer == (403, "device-deactivated".to_owned())));
+    let has_arrived = |path: &str| arrived.lock().unwrap().iter().any(|head| head.contains(path));
+    assert!(until(TRIED_AGAIN, || has_arrived("/allowed")), "control");
+    assert!(!has_arrived("/denied"));
+}
+
+/// A server whose queue is full: whoever connects waits, and tries again after a second.
+struct FullServer {
+    listener: TcpListener,
+    waiting: Vec<TcpStream>,
+}
+
+impl FullServer {
+    fn start() -> Self {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_io()
+            .build()
+            .unwrap();
+        let listener = runtime.block_on(async {
+            let socket = tokio::net::TcpSocket::new_v4().unwrap();
+            socket.bind((Ipv4Addr::LOCALHOST, 0).into()).unwrap();
+            socket.listen(1).unwrap().into_std().unwrap()
+        });
+        listener.set_nonblocking(false).unwrap();
+        let address = listener.local_addr().unwrap();
+        let connect = || TcpStream::connect_timeout(&address, Duration::from_millis(200)).ok();
+        let waiting = std::iter::from_fn(connect).collect();
+        Self { listener, waiting }
+    }
+
+    fn url(&self) -> String {
+        format!("http://{}", self.listener.local_addr().unwrap())
+    }
+
+    /// Takes all that come from now on, and says what each sends first.
+    fn serve(self) -> Arc<Mutex<Vec<String>>> {
+        let arrived = Arc::new(Mutex::new(Vec::new()));
+        let all = arrived.clone();
+        drop(self.waiting);
+        std::thread::spawn(move || {
+            for mut connection in self.listener.incoming().flatten() {
+                let all = all.clone();
+                std::thread::spawn(move || {
+                    let mut head = [0; 1024];
+                    let length = connection.read(&mut head).unwrap_or_default();
+                    all.lock()
+                        .unwrap()
+                        .push(String::from_utf8_lossy(&head[..length]).into_owned());
+                });
+            }
+        });
+        arrived
+    }
+}
+
+/// When a connection that found no room is tried again, at the latest.
+const TRIED_AGAIN: Duration = Duration::from_secs(10);
 
 /// D-04: the record may be gone before anybody has looked for what was open on it.
 #[test]
