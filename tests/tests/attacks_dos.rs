@@ -1,9 +1,10 @@
 //! What does it cost to be a nuisance? Every case of the class dos, beside a client that is served well all the while.
 
+use std::io::Write;
 use std::time::Duration;
 
 use latchkey_tests::canary;
-use latchkey_tests::demo::{BOB, Demo, NOBODY, host};
+use latchkey_tests::demo::{ALICE, BOB, Demo, NOBODY, host};
 use latchkey_tests::process::until;
 use latchkey_tests::raw::RawClient;
 use latchkey_tests::tls;
@@ -42,6 +43,36 @@ fn a_head_that_trickles_is_ended_in_time() {
     let others = upstream.received().split_off(arrived);
     assert!(others.iter().all(|request| request.target() == "/canary"), "{others:?}");
     assert_eq!(let_go(&demo), Some(count(CONNECTIONS + 1)));
+}
+
+/// A body that goes on after it was refused is read for a moment, so that its client can read why, and no longer.
+#[test]
+fn a_refused_body_that_never_ends_is_left() {
+    let upstream = Upstream::friendly();
+    let demo = Demo::in_front_of(&upstream);
+    demo.configure("limits", "  body_limit: 1KiB");
+    demo.reload();
+    let chunk = format!("10000\r\n{}\r\n", "a".repeat(0x10000));
+    let begin = || {
+        let mut client = tls::connect(demo.address(), &host("wiki"), demo.tls(ALICE, &["http/1.1"])).unwrap();
+        let head = "POST /post HTTP/1.1\r\nHost: wiki.localhost\r\nTransfer-Encoding: chunked\r\n\r\n";
+        client.write_all(head.as_bytes()).unwrap();
+        client
+    };
+
+    let mut control = RawClient::on(begin());
+    control.send(chunk.as_bytes());
+    assert_eq!(control.answer().map(|answer| answer.status), Some(413), "control");
+    bounded(&demo, 32, || {
+        let mut endless: Vec<_> = (0..4).map(|_| begin()).collect();
+        for client in &mut endless {
+            let sent = (0..1024)
+                .take_while(|_| client.write_all(chunk.as_bytes()).is_ok())
+                .count();
+            assert!(sent < 1024, "64 MiB were taken");
+        }
+    });
+    assert!(!upstream.received().iter().any(|request| request.target() == "/post"));
 }
 
 /// dos-slow-read

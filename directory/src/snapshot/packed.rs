@@ -267,7 +267,7 @@ impl Octets {
 const PIECE: usize = 1 << 20;
 
 fn hash(hasher: &RandomState, by: &FoundBy<'_>) -> u32 {
-    // The hash of many that are found by the same is the same: the lower half is as good as any.
+    // Half of it takes half of the room; what it leads to is compared.
     let [.., a, b, c, d] = hasher.hash_one(by).to_be_bytes();
     u32::from_be_bytes([a, b, c, d])
 }

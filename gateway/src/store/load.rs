@@ -34,7 +34,7 @@ async fn read_table(
     table: Table,
     chunks: &mpsc::Sender<Vec<Change>>,
 ) -> Result<(), LoadError> {
-    let (mut making, mut last) = (VecDeque::new(), 0);
+    let (mut making, mut last) = (VecDeque::new(), i64::MIN);
     loop {
         let chunk = next_chunk(&mut *connection, table, last).await?;
         let is_over = chunk.is_none();
@@ -42,7 +42,12 @@ async fn read_table(
         if let Some(chunk) = chunk {
             last = chunk.rows.1;
             making.push_back(tokio::task::spawn_blocking(move || {
-                records(table, &chunk.bodies).map_err(|_| chunk.rows)
+                let records = records(table, &chunk.bodies).map_err(|_| chunk.rows)?;
+                // A body is one record, whatever else it would be among others.
+                match records.len() == chunk.count {
+                    true => Ok(records),
+                    false => Err(chunk.rows),
+                }
             }));
         }
         while making.len() > in_hand
@@ -63,6 +68,8 @@ async fn read_table(
 struct Chunk {
     /// The row before the first, and the last.
     rows: (i64, i64),
+    /// How many they are.
+    count: usize,
     /// Their bodies as one JSON array, which comes a good deal faster than as many rows do.
     bodies: String,
 }
@@ -71,16 +78,17 @@ struct Chunk {
 async fn next_chunk(connection: &mut SqliteConnection, table: Table, after: i64) -> Result<Option<Chunk>, LoadError> {
     // INVARIANT: a table's name comes from the enum alone.
     let sql = AssertSqlSafe(format!(
-        r#"SELECT max(n), '[' || group_concat(body) || ']' FROM
+        r#"SELECT max(n), count(*), '[' || group_concat(body) || ']' FROM
             (SELECT rowid AS n, body FROM "{table}" WHERE rowid > ? ORDER BY rowid LIMIT {CHUNK})"#
     ));
-    let (last, bodies): (Option<i64>, Option<String>) = sqlx::query_as(sql)
+    let (last, count, bodies): (Option<i64>, i64, Option<String>) = sqlx::query_as(sql)
         .bind(after)
         .fetch_one(connection)
         .await
         .map_err(unavailable)?;
     Ok(last.zip(bodies).map(|(last, bodies)| Chunk {
         rows: (after, last),
+        count: usize::try_from(count).unwrap_or_default(),
         bodies,
     }))
 }

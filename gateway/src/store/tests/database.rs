@@ -301,6 +301,28 @@ async fn a_file_that_is_no_database_of_ours_is_refused() {
 }
 
 #[tokio::test]
+async fn a_body_that_is_two_records_among_others_is_refused() {
+    let place = Place::new();
+    place.open().close();
+    let settings = directory::Settings {
+        organization: directory::OrganizationId::from_random(1),
+        fastpass: directory::FastPassSettings::default(),
+        version: Revision(0),
+    };
+    let mut somebody = place.connect().await;
+    let write = r#"INSERT OR REPLACE INTO "settings" (id, version, body) VALUES ('settings', 0, ?)"#;
+    let one = serde_json::to_string(&settings).unwrap();
+    for (body, is_taken) in [(one.clone(), true), (format!("{one},{one}"), false)] {
+        sqlx::query(write).bind(&body).execute(&mut somebody).await.unwrap();
+
+        let opened = Directory::open(&place.database(), clock());
+
+        assert_eq!(opened.is_ok(), is_taken, "{body}");
+        opened.ok().into_iter().for_each(Directory::close);
+    }
+}
+
+#[tokio::test]
 async fn a_record_that_cannot_be_understood_is_named() {
     let place = Place::new();
     let directory = place.open();
