@@ -236,7 +236,7 @@ fn load_proxy_authorities(
     let is_own = |der: &[u8]| own.iter().any(|own| own.certificate_der() == der);
     let mut all = Vec::new();
     for proxy in &config.forward_proxies {
-        let file = &proxy.authority;
+        let file = &proxy.authority.certificate;
         let found = certs::read_anchors(&read(file)?, Purpose::Device).map_err(|source| LoadFailure::ProxyAnchors {
             file: file.clone(),
             source,
@@ -248,7 +248,12 @@ fn load_proxy_authorities(
             if is_own(&anchor.der) {
                 return Err(LoadFailure::ProxyAuthority { file: file.clone() });
             }
-            anchors.push(Arc::new(FrontAuthority::without_list(anchor)));
+            let revoked = load_crl(&proxy.authority, &anchor.der, now)?;
+            anchors.push(Arc::new(FrontAuthority {
+                anchor,
+                revoked,
+                on_stale: proxy.authority.on_stale,
+            }));
         }
         all.push(anchors);
     }

@@ -122,9 +122,11 @@ impl Reloader {
         let pairs = servers.clone().map(|server| &server.pair).chain(retired);
         let pairs = pairs.flat_map(|pair| [&pair.certificate, &pair.key]);
         let staples = servers.filter_map(|server| server.ocsp.as_ref());
+        let proxies = setup.config.forward_proxies.iter().map(|proxy| &proxy.authority);
         let authorities = tls
             .client_authorities
             .iter()
+            .chain(proxies)
             .flat_map(|trusted| [Some(&trusted.certificate), trusted.crl.as_ref()]);
         let upstreams = setup
             .config
@@ -142,7 +144,6 @@ impl Reloader {
             .chain(upstreams)
             .chain(device_files(&setup.config))
             .chain(mail_files(&setup.config))
-            .chain(setup.config.forward_proxies.iter().map(|proxy| &proxy.authority))
             .chain([&self.config]);
         files.map(|file| (file.clone(), print(file))).collect()
     }

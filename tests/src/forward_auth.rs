@@ -5,10 +5,11 @@ use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use rcgen::{
-    BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose,
+    BasicConstraints, CertificateParams, CertificateRevocationListParams, DnType, ExtendedKeyUsagePurpose, IsCa,
+    Issuer, KeyIdMethod, KeyPair, KeyUsagePurpose, RevokedCertParams, SerialNumber,
 };
 
 use crate::curl::CurlAnswer;
@@ -94,7 +95,7 @@ impl ProxyCa {
         let mut params = CertificateParams::default();
         params.distinguished_name.push(DnType::CommonName, "Proxies");
         params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
-        params.key_usages = vec![KeyUsagePurpose::KeyCertSign];
+        params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
         let certificate = params.self_signed(&key).unwrap();
         fs::write(folder.join("ca.pem"), certificate.pem()).unwrap();
         Self {
@@ -107,6 +108,7 @@ impl ProxyCa {
     pub fn issue(&self, name: &str) -> Identity {
         let key = KeyPair::generate().unwrap();
         let mut params = CertificateParams::new(vec![name.to_owned()]).unwrap();
+        params.serial_number = Some(serial(name));
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth, ExtendedKeyUsagePurpose::ServerAuth];
         params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
         params.use_authority_key_identifier_extension = true;
@@ -115,6 +117,29 @@ impl ProxyCa {
         fs::write(&identity.certificate, certificate.pem()).unwrap();
         write_key(&identity.key, &key.serialize_pem());
         identity
+    }
+
+    /// Publishes its list of the certificates with these names, good for so long from now on; its file.
+    pub fn list(&self, revoked: &[&str], good_for: Duration) -> PathBuf {
+        let now = SystemTime::now();
+        let before = (now - Duration::from_secs(60)).into();
+        let revoked = revoked.iter().map(|name| RevokedCertParams {
+            serial_number: serial(name),
+            revocation_time: before,
+            reason_code: None,
+            invalidity_date: None,
+        });
+        let list = CertificateRevocationListParams {
+            this_update: before,
+            next_update: (now + good_for).into(),
+            crl_number: SerialNumber::from(1_u64),
+            issuing_distribution_point: None,
+            revoked_certs: revoked.collect(),
+            key_identifier_method: KeyIdMethod::Sha256,
+        };
+        let file = self.folder.join("ca.crl");
+        fs::write(&file, list.signed_by(&self.issuer).unwrap().pem().unwrap()).unwrap();
+        file
     }
 
     /// The CA's certificate.
@@ -163,6 +188,14 @@ impl Proxy {
     /// # Panics
     /// When it never does.
     pub fn start(kind: Kind, demo: &Demo, ca: &ProxyCa) -> Self {
+        Self::start_with(kind, demo, ca, &[])
+    }
+
+    /// The same with some of that text replaced.
+    ///
+    /// # Panics
+    /// When it never answers, or there is no such text.
+    pub fn start_with(kind: Kind, demo: &Demo, ca: &ProxyCa, edits: &[(&str, &str)]) -> Self {
         let upstream = Upstream::friendly();
         let folder = demo.scratch().join(kind.name());
         fs::create_dir_all(folder.join("tls")).unwrap();
@@ -173,6 +206,7 @@ impl Proxy {
             port,
             gateway: demo.address().port(),
             upstream: upstream.url(),
+            edits,
         };
         let process = Process::start(&mut place.command(kind));
         let proxy = Self {
@@ -219,6 +253,7 @@ struct Place<'a> {
     port: u16,
     gateway: u16,
     upstream: String,
+    edits: &'a [(&'a str, &'a str)],
 }
 
 impl Place<'_> {
@@ -270,7 +305,11 @@ impl Place<'_> {
 
     /// Writes its files; what starts it.
     fn command(&self, kind: Kind) -> Command {
-        let text = self.text(kind.file());
+        let mut text = self.text(kind.file());
+        for (from, to) in self.edits {
+            assert!(text.contains(from), "`{from}` is not in {text}");
+            text = text.replacen(from, to, 1);
+        }
         match kind {
             Kind::Nginx => {
                 self.write("latchkey-ask.conf", &self.text("/etc/nginx/latchkey-ask.conf"));
@@ -395,6 +434,11 @@ fn write_key(file: &Path, pem: &str) {
     let mut options = OpenOptions::new();
     options.write(true).create(true).truncate(true).mode(0o600);
     options.open(file).unwrap().write_all(pem.as_bytes()).unwrap();
+}
+
+/// What certificates of this name are numbered.
+fn serial(name: &str) -> SerialNumber {
+    SerialNumber::from_slice(name.as_bytes())
 }
 
 /// The name in a proxy's certificate.

@@ -1,5 +1,6 @@
 //! Do real proxies of others let pass what the gateway would, and nothing else? Each as docs/forward-auth.md sets it up.
 
+use std::fs;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use latchkey_tests::agent::PASSWORD;
@@ -328,6 +329,52 @@ fn no_spelling_of_a_path_gets_by_its_rule() {
     }
 }
 
+/// What is said of an application's paths holds behind others too, as far as it is for the gateway to answer.
+#[test]
+fn a_redirect_of_a_path_is_answered_where_the_proxy_is() {
+    let fleet = fleet();
+    for proxy in &fleet.proxies {
+        let name = proxy.kind.name();
+        let moved = fleet.curl(proxy, ALICE, "/moved/a?b=c", &[]);
+        let denied = fleet.curl(proxy, BOB, "/moved/a", &[]);
+        let control = fleet.curl(proxy, ALICE, "/not-moved", &[]);
+
+        assert_eq!(
+            (moved.status, moved.header("location")),
+            (308, Some(proxy.url("/new/a?b=c").as_str())),
+            "{name}: {}",
+            moved.text()
+        );
+        assert_eq!((denied.status, control.status), (403, 200), "{name}");
+        assert_eq!(proxy.upstream.count("/moved"), 0, "{name}");
+        assert_eq!(proxy.upstream.count("/new"), 0, "{name}");
+    }
+}
+
+/// An application of which only proxies of others know where it is cannot be had from the gateway.
+#[test]
+fn there_is_no_way_to_an_application_but_the_proxies() {
+    let fleet = fleet();
+    let demo = &fleet.demo;
+    let get = |app: &str, path: &str| demo.curl(ALICE, &demo.url(app, path), &[]);
+
+    let direct = get(APP, "/direct");
+    let public = get(APP, "/public/direct");
+
+    assert_eq!((direct.status, direct.code().as_str()), (421, "misdirected"));
+    assert_eq!((public.status, public.code().as_str()), (421, "misdirected"));
+    assert_ne!(
+        get(APP, "/.latchkey/renew.js").status,
+        421,
+        "what is the gateway's own is there"
+    );
+    assert_eq!(get("wiki", "/").status, 200, "control");
+    for proxy in &fleet.proxies {
+        assert_eq!(fleet.curl(proxy, ALICE, "/by-way-of", &[]).status, 200, "control");
+        assert_eq!(proxy.upstream.count("/direct"), 0);
+    }
+}
+
 /// A page of somebody else's opens no WebSocket and writes nothing with its visitor's certificate.
 #[test]
 fn foreign_pages_are_refused() {
@@ -410,14 +457,25 @@ fn fleet() -> Arc<Fleet> {
     })
 }
 
+/// Takes the application's `upstream` out of the configuration.
+fn forget_where_it_is(demo: &Demo) {
+    let file = demo.file("latchkey.yaml");
+    let text = fs::read_to_string(&file).unwrap();
+    let (before, own) = text.split_once(&format!("  - name: {APP}\n")).expect("it is there");
+    let (kept, rest) = own.split_once("    upstream:\n").expect("it says where it is");
+    let (_url, rest) = rest.split_once('\n').unwrap();
+    fs::write(&file, format!("{before}  - name: {APP}\n{kept}{rest}")).unwrap();
+}
+
 impl Fleet {
     fn start() -> Self {
         let (demo, ca) = demo_with_proxies();
         demo.edit(
             "latchkey.yaml",
             "  - name: payroll\n",
-            "  - name: payroll\n    public_paths: [/public/]\n",
+            "  - name: payroll\n    public_paths: [/public/]\n    paths: [{path: /moved/, redirect: /new/}]\n",
         );
+        forget_where_it_is(&demo);
         demo.reload();
         demo.add_policies(
             "payroll.cedar",

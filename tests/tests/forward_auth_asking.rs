@@ -1,8 +1,12 @@
 //! Whom does the host answer where proxies of others ask, and what is taken of what they say? Asked by hand, as a proxy would.
 
+use std::time::Duration;
+
+use latchkey_tests::collector::{Collector, text};
 use latchkey_tests::curl::{CurlAnswer, curl};
-use latchkey_tests::demo::Demo;
-use latchkey_tests::forward_auth::{ASKED, ProxyCa, demo_with_proxies, escaped, leaf_pem};
+use latchkey_tests::demo::{ALICE, Demo};
+use latchkey_tests::forward_auth::{ASKED, Kind, Proxy, ProxyCa, demo_with_proxies, escaped, leaf_pem};
+use latchkey_tests::process::until;
 use latchkey_tests::raw::RawClient;
 use latchkey_tests::tls::{Identity, client_config};
 
@@ -148,11 +152,7 @@ fn a_proxy_that_is_taken_out_is_refused_at_its_next_request() {
     let good = with(&GOOD, &[("Ssl-Client-Cert", &certificate)]);
     let mut client = asker.raw(&nginx);
     let mut ask = || {
-        let fields: String = good
-            .iter()
-            .map(|(name, value)| format!("{name}: {value}\r\n"))
-            .collect();
-        client.send(format!("GET /check HTTP/1.1\r\nHost: localhost\r\n{fields}\r\n").as_bytes());
+        client.send(question(&good).as_bytes());
         client.answer().expect("an answer")
     };
     assert_eq!(ask().status, 200, "control");
@@ -167,6 +167,152 @@ fn a_proxy_that_is_taken_out_is_refused_at_its_next_request() {
     assert_eq!(ask().status, 200, "control");
 }
 
+/// A proxy's certificate that its CA revoked is nobody's, on the connection that it has too; so are all of that CA's once
+/// its list is out of date.
+#[test]
+fn a_proxy_that_its_ca_revoked_is_refused_at_its_next_request() {
+    let (demo, ca) = demo_with_proxies();
+    let day = Duration::from_secs(86_400);
+    let list = ca.list(&[], day);
+    let authority = format!("certificate_authority: {}\n", ca.certificate().display());
+    demo.edit(
+        "latchkey.yaml",
+        &authority,
+        &format!("{authority}      crl: {}\n", list.display()),
+    );
+    demo.reload();
+    let nginx = ca.issue("nginx.example");
+    let asker = Asker { demo: &demo, ca: &ca };
+    let certificate = asker.certificate("alice-laptop");
+    let good = with(&GOOD, &[("Ssl-Client-Cert", &certificate)]);
+    let mut client = asker.raw(&nginx);
+    let mut ask = || {
+        client.send(question(&good).as_bytes());
+        let answer = client.answer().expect("an answer");
+        if answer.status == 200 {
+            "200".to_owned()
+        } else {
+            answer.code()
+        }
+    };
+    assert_eq!(ask(), "200", "control: nobody is revoked");
+
+    ca.list(&["nginx.example"], day);
+    assert!(until(SOON, || ask() == "proxy-untrusted"), "{}", ask());
+    assert_eq!(
+        asker.ask(Some(&nginx), "/check", &good).status,
+        0,
+        "no handshake either"
+    );
+    ca.list(&["other.example"], day);
+    assert!(until(SOON, || ask() == "200"), "control: another one is revoked");
+
+    ca.list(&[], Duration::from_secs(3));
+    assert!(
+        until(SOON, || ask() == "proxy-untrusted"),
+        "it goes out of date: {}",
+        ask()
+    );
+    ca.list(&[], day);
+    assert!(until(SOON, || ask() == "200"), "until there is a newer one");
+}
+
+/// What Envoy itself writes where it hands on the certificate of a client by `X-Forwarded-Client-Cert`.
+#[test]
+fn a_certificate_as_envoy_writes_it_into_a_field_is_read() {
+    let (demo, ca) = demo_with_proxies();
+    let nginx = ca.issue("nginx.example");
+    let asker = Asker { demo: &demo, ca: &ca };
+    let certificate = asker.certificate("alice-laptop");
+    for set in [
+        "{cert: true}",
+        "{cert: true, chain: true, subject: true, dns: true, uri: true}",
+    ] {
+        let details = format!(
+            "use_remote_address: true\n                forward_client_cert_details: SANITIZE_SET\n                \
+             set_current_client_cert_details: {set}"
+        );
+        let envoy = Proxy::start_with(Kind::Envoy, &demo, &ca, &[("use_remote_address: true", &details)]);
+        demo.edit(
+            "latchkey.yaml",
+            "certificate_from: ssl-client-cert",
+            "certificate_from: x-forwarded-client-cert",
+        );
+        demo.reload();
+        assert_eq!(
+            envoy.curl(&demo, ALICE, "/written", &[]).status,
+            200,
+            "{}",
+            envoy.output()
+        );
+        let written = envoy.upstream.last("/written").expect("it arrived");
+        let [field] = &written.fields("x-forwarded-client-cert")[..] else {
+            panic!("{}", written.head);
+        };
+
+        let read = asker.ask(
+            Some(&nginx),
+            "/check",
+            &with(&GOOD, &[("X-Forwarded-Client-Cert", field)]),
+        );
+        let joined = format!("{field},{field}");
+        let two = asker.ask(
+            Some(&nginx),
+            "/check",
+            &with(&GOOD, &[("X-Forwarded-Client-Cert", &joined)]),
+        );
+        let elsewhere = with(&GOOD, &[("Ssl-Client-Cert", &certificate)]);
+        let elsewhere = asker.ask(Some(&nginx), "/check", &elsewhere);
+
+        assert_eq!(read.status, 200, "{set}: {field}: {}", read.text());
+        assert_eq!(read.header("x-latchkey-user"), Some("alice"), "{set}");
+        assert_eq!(two.status, 400, "{set}: there were two hops: {}", two.text());
+        assert_eq!(elsewhere.status, 401, "{set}: not where it has to be");
+        demo.edit(
+            "latchkey.yaml",
+            "certificate_from: x-forwarded-client-cert",
+            "certificate_from: ssl-client-cert",
+        );
+    }
+}
+
+/// A question is a trace with what came of it.
+#[test]
+fn the_trace_of_a_question_has_its_decision() {
+    let (mut demo, ca) = demo_with_proxies();
+    let collector = Collector::start();
+    let otlp = format!("  otlp:\n    endpoint: {}\n    metrics_interval: 1s", collector.url());
+    demo.configure("telemetry", &otlp);
+    demo.run_as_configured();
+    let nginx = ca.issue("nginx.example");
+    let asker = Asker { demo: &demo, ca: &ca };
+    let certificate = asker.certificate("alice-laptop");
+    let good = with(&GOOD, &[("Ssl-Client-Cert", &certificate)]);
+
+    let allowed = asker.ask(Some(&nginx), "/check", &good);
+    let denied = asker.ask(Some(&nginx), "/denied", &GOOD);
+    let malformed = asker.ask(Some(&nginx), "/check?malformed", &GOOD[1..]);
+    let stranger = asker.ask(None, "/check?stranger", &good);
+
+    assert_eq!(
+        [allowed.status, denied.status, malformed.status, stranger.status],
+        [200, 401, 400, 403]
+    );
+    let codes = || {
+        let spans = collector.spans();
+        let roots = spans.iter().filter(|span| span.parent_span_id.is_empty());
+        let codes = roots.map(|span| text(&span.attributes, "latchkey.code"));
+        let mut codes: Vec<_> = codes.filter(|code| !code.is_empty()).collect();
+        codes.sort();
+        codes
+    };
+    let expected = ["allowed", "bad-request", "not-signed-in", "proxy-untrusted"];
+    assert!(until(SOON, || codes() == expected), "{:?}", codes());
+}
+
+/// How long something that happens by itself may take.
+const SOON: Duration = Duration::from_secs(30);
+
 /// What proxies say of a request that passes, but for the certificate.
 const GOOD: [(&str, &str); 5] = [
     ("X-Forwarded-Method", "GET"),
@@ -175,6 +321,15 @@ const GOOD: [(&str, &str); 5] = [
     ("X-Forwarded-Uri", "/asked?a=b"),
     ("X-Forwarded-For", "203.0.113.9"),
 ];
+
+/// A request that asks, as it is written.
+fn question(fields: &[(&str, &str)]) -> String {
+    let fields: String = fields
+        .iter()
+        .map(|(name, value)| format!("{name}: {value}\r\n"))
+        .collect();
+    format!("GET /check HTTP/1.1\r\nHost: localhost\r\n{fields}\r\n")
+}
 
 fn with<'a>(fields: &[(&'a str, &'a str)], more: &[(&'a str, &'a str)]) -> Vec<(&'a str, &'a str)> {
     [fields, more].concat()

@@ -24,7 +24,7 @@ pub(crate) struct Application {
     pub(crate) path_prefixes: Vec<PathTree>,
     /// Whether its hosts ask for a client certificate; the same for all applications of a host.
     pub(crate) client_certificate: ClientCertificate,
-    /// The server behind it.
+    /// The servers behind it.
     pub(crate) upstream: Upstream,
     /// How requests that may pass are treated.
     pub(crate) treatments: Treatments,
@@ -52,6 +52,11 @@ impl Application {
     /// How a request for this path is treated if it may pass.
     pub(crate) fn treatment(&self, matched_path: &str) -> &Arc<Treatment> {
         self.treatments.of(matched_path, self.paths.case_insensitive)
+    }
+
+    /// Whether requests can go to it from here; otherwise only proxies of others ask about it.
+    pub(crate) fn is_served_here(&self) -> bool {
+        !self.upstream.servers.is_empty()
     }
 
     /// Whether anybody may reach this path.
@@ -127,7 +132,7 @@ impl Application {
             client_certificate,
             one_of(&CLIENT_CERTIFICATES),
         );
-        let upstream = Upstream::check(&raw.upstream, &at("upstream"), checker);
+        let upstream = Upstream::check(raw.upstream.as_ref(), &at("upstream"), checker);
         let treatments = upstream.as_ref();
         let treatments = treatments.and_then(|upstream| check_treatments(raw, key, limits, upstream, checker));
         let paths = check_paths(raw, key, checker);

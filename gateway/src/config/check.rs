@@ -385,23 +385,33 @@ pub(super) fn check_authorities(
 ) -> Option<Vec<ClientAuthority>> {
     let authorities = raw.iter().enumerate().map(|(index, raw)| {
         let key = format!("{key}[{index}]");
-        let certificate = checker.file(&format!("{key}.certificate"), &raw.certificate);
-        let crl = raw
-            .crl
-            .as_ref()
-            .map_or(Some(None), |crl| checker.file(&format!("{key}.crl"), crl).map(Some));
-        if raw.on_stale.is_some() && raw.crl.is_none() {
-            checker.refuse(&format!("{key}.on_stale"), "expected only with `crl`".to_owned());
-        }
-        let on_stale = raw.on_stale.as_deref().unwrap_or("refuse");
-        let on_stale = checker.value(&format!("{key}.on_stale"), on_stale, one_of(&ON_STALE));
-        Some(ClientAuthority {
-            certificate: certificate?,
-            crl: crl?,
-            on_stale: on_stale?,
-        })
+        check_authority(raw, &format!("{key}.certificate"), &key, checker)
     });
     authorities.collect::<Vec<_>>().into_iter().collect()
+}
+
+/// A CA, whose certificate is at `certificate` and what belongs to it below `key`.
+pub(super) fn check_authority(
+    raw: &RawClientAuthority,
+    certificate: &str,
+    key: &str,
+    checker: &mut Checker<'_>,
+) -> Option<ClientAuthority> {
+    let certificate = checker.file(certificate, &raw.certificate);
+    let crl = raw
+        .crl
+        .as_ref()
+        .map_or(Some(None), |crl| checker.file(&format!("{key}.crl"), crl).map(Some));
+    if raw.on_stale.is_some() && raw.crl.is_none() {
+        checker.refuse(&format!("{key}.on_stale"), "expected only with `crl`".to_owned());
+    }
+    let on_stale = raw.on_stale.as_deref().unwrap_or("refuse");
+    let on_stale = checker.value(&format!("{key}.on_stale"), on_stale, one_of(&ON_STALE));
+    Some(ClientAuthority {
+        certificate: certificate?,
+        crl: crl?,
+        on_stale: on_stale?,
+    })
 }
 
 fn check_server_certificate(

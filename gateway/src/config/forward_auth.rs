@@ -1,13 +1,12 @@
 //! Which proxies of others may ask what the gateway decides? Each by its certificate, for some of the applications.
 
-use std::path::PathBuf;
-
 use directory::Fingerprint;
 
+use super::ClientAuthority;
 use super::application::Application;
-use super::check::Checker;
+use super::check::{Checker, check_authority};
 use super::hosts::HostName;
-use super::raw::{RawForwardAuth, RawForwardProxy};
+use super::raw::{RawClientAuthority, RawForwardAuth, RawForwardProxy};
 use super::values::{Expected, name, number, one_of};
 
 /// A proxy of others that asks what the gateway decides, and passes requests on by itself.
@@ -15,8 +14,8 @@ use super::values::{Expected, name, number, one_of};
 pub(crate) struct ForwardProxy {
     /// What the decision log calls it.
     pub(crate) name: String,
-    /// The CA that its certificate's chain ends in, PEM.
-    pub(crate) authority: PathBuf,
+    /// The CA that its certificate's chain ends in.
+    pub(crate) authority: ClientAuthority,
     /// DNS names, one of which its certificate has; any where there are none.
     pub(crate) names: Vec<HostName>,
     /// SHA-256 of certificates, one of which is its own; any where there are none.
@@ -73,6 +72,14 @@ pub(super) fn check_forward_auth(
         }
         proxies.push(check_proxy(proxy, &key, applications, checker));
     }
+    for (index, application) in applications {
+        let asks = |proxy: &RawForwardProxy| proxy.applications.contains(&application.name);
+        if !application.is_served_here() && !raw.proxies.iter().any(asks) {
+            let message =
+                "expected where requests go, or a proxy under `forward_auth.proxies` that asks about this one";
+            checker.refuse(&format!("applications[{index}].upstream"), message.to_owned());
+        }
+    }
     proxies.into_iter().collect()
 }
 
@@ -88,7 +95,12 @@ fn check_proxy(
         checker.refuse(key, message.to_owned());
     }
     let name = checker.value(&at("name"), &raw.name, name);
-    let authority = checker.file(&at("certificate_authority"), &raw.certificate_authority);
+    let authority = RawClientAuthority {
+        certificate: raw.certificate_authority.clone(),
+        crl: raw.crl.clone(),
+        on_stale: raw.on_stale.clone(),
+    };
+    let authority = check_authority(&authority, &at("certificate_authority"), key, checker);
     let names = checker.all(&at("names"), &raw.names, HostName::parse);
     let fingerprints = checker.all(&at("fingerprints"), &raw.fingerprints, fingerprint);
     let certificate_from = checker.value(&at("certificate_from"), &raw.certificate_from, one_of(&PLACES));

@@ -282,6 +282,8 @@ pub(super) struct RawForwardAuth {
 pub(super) struct RawForwardProxy {
     pub(super) name: String,
     pub(super) certificate_authority: String,
+    pub(super) crl: Option<String>,
+    pub(super) on_stale: Option<String>,
     #[serde(default)]
     pub(super) names: Vec<String>,
     #[serde(default)]
@@ -301,14 +303,14 @@ pub(super) struct RawZone {
 #[derive(Debug, Deserialize)]
 #[serde(
     deny_unknown_fields,
-    expecting = "the keys of an application, `name`, `hosts` and `upstream` at least"
+    expecting = "the keys of an application, `name` and `hosts` at least"
 )]
 pub(super) struct RawApplication {
     pub(super) name: String,
     pub(super) hosts: Vec<String>,
     pub(super) path_prefixes: Option<Vec<String>>,
     pub(super) client_certificate: Option<String>,
-    pub(super) upstream: RawUpstream,
+    pub(super) upstream: Option<RawUpstream>,
     pub(super) body_limit: Option<String>,
     pub(super) body_rate: Option<String>,
     pub(super) total_timeout: Option<String>,
@@ -348,7 +350,7 @@ pub(super) struct RawPath {
     pub(super) total_timeout: Option<String>,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, expecting = "the keys of `upstream`, `url` or `urls` at least")]
 pub(super) struct RawUpstream {
     pub(super) url: Option<String>,

@@ -388,6 +388,7 @@ impl Place {
             "device-ca.key",
             "other-ca.pem",
             "other-ca.crl",
+            "proxies-ca.crl",
             "internal-ca.pem",
             "tpm-maker.pem",
             "key-maker.pem",

@@ -15,7 +15,7 @@ use super::values::{Expected, duration, number, one_of};
 /// The servers behind an application, and how they are spoken to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Upstream {
-    /// The servers; one at least.
+    /// The servers; none where only proxies of others pass requests on.
     pub(crate) servers: Vec<Server>,
     /// Which of them gets the next request.
     pub(crate) balance: Balance,
@@ -120,9 +120,13 @@ impl fmt::Display for Server {
 }
 
 impl Upstream {
-    pub(super) fn check(raw: &RawUpstream, key: &str, checker: &mut Checker<'_>) -> Option<Self> {
+    pub(super) fn check(raw: Option<&RawUpstream>, key: &str, checker: &mut Checker<'_>) -> Option<Self> {
         let at = |name: &str| format!("{key}.{name}");
-        let urls = check_urls(raw, key, checker);
+        let nothing = RawUpstream::default();
+        let (raw, urls) = match raw {
+            Some(raw) => (raw, check_urls(raw, key, checker)),
+            None => (&nothing, Some(Vec::new())),
+        };
         let secure = urls.as_ref().map(|urls| urls.iter().any(|(_, url)| url.secure));
         let tls = secure.and_then(|secure| check_tls(raw, secure, key, checker));
         let servers = urls.and_then(|urls| check_servers(raw, urls, key, checker));

@@ -28,7 +28,8 @@ pub(super) fn examine(config: &Config, now: Timestamp) -> Vec<Finding> {
         .tls
         .client_authorities
         .iter()
-        .chain(&config.management.authorities);
+        .chain(&config.management.authorities)
+        .chain(config.forward_proxies.iter().map(|proxy| &proxy.authority));
     findings.extend(authorities.filter_map(|authority| list(authority, now)));
     findings
 }
@@ -86,6 +87,9 @@ fn certificate_files(config: &Config) -> Vec<(String, PathBuf)> {
     add("device CA", &config.tls.device_authority.certificate);
     for authority in &config.tls.client_authorities {
         add("client CA", &authority.certificate);
+    }
+    for proxy in &config.forward_proxies {
+        add(&format!("CA of the proxy {}", proxy.name), &proxy.authority.certificate);
     }
     for authority in &config.management.authorities {
         add("management CA", &authority.certificate);

@@ -29,6 +29,8 @@ pub(crate) struct TrustedProxy {
     /// What the configuration says of it.
     pub(crate) settings: ForwardProxy,
     verifier: DeviceVerifier,
+    /// When the first of its CAs, or of their lists, is over.
+    anchors_until: Timestamp,
 }
 
 /// Which proxy's a connection was found to be, by which configuration, until when.
@@ -57,10 +59,9 @@ impl ForwardAuth {
         devices: &[Arc<ClientAuthority>],
     ) -> Result<Self, ClientTrustError> {
         static NUMBERS: AtomicU64 = AtomicU64::new(0);
-        let proxies = proxies.into_iter().map(|(settings, anchors)| {
-            let verifier = DeviceVerifier::new(&anchors, true)?;
-            Ok(Arc::new(TrustedProxy { settings, verifier }))
-        });
+        let proxies = proxies
+            .into_iter()
+            .map(|(settings, anchors)| TrustedProxy::new(settings, &anchors).map(Arc::new));
         Ok(Self {
             proxies: proxies.collect::<Result<_, _>>()?,
             devices: DeviceVerifier::new(devices, true)?,
@@ -85,7 +86,7 @@ impl ForwardAuth {
         };
         *known = Some(Found {
             number: self.number,
-            until: until(connection.certificate.as_ref()?, now),
+            until: until(connection.certificate.as_ref()?, now).min(proxy.anchors_until),
             proxy: proxy.clone(),
         });
         Some(proxy.clone())
@@ -117,6 +118,15 @@ impl NotVouched {
 }
 
 impl TrustedProxy {
+    fn new(settings: ForwardProxy, anchors: &[Arc<ClientAuthority>]) -> Result<Self, ClientTrustError> {
+        let until = anchors.iter().map(|anchor| anchor.until()).min();
+        Ok(Self {
+            settings,
+            verifier: DeviceVerifier::new(anchors, true)?,
+            anchors_until: until.unwrap_or(Timestamp::from_secs(0)),
+        })
+    }
+
     /// What the decision log calls it.
     pub(crate) fn name(&self) -> &str {
         &self.settings.name
@@ -169,7 +179,7 @@ mod tests {
     use rcgen::{CertificateParams, ExtendedKeyUsagePurpose, Issuer, KeyPair};
 
     use super::*;
-    use crate::config::CertificatePlace;
+    use crate::config::{CertificatePlace, OnStale};
 
     const NOW: Timestamp = Timestamp::from_secs(1_795_000_000);
 
@@ -212,7 +222,11 @@ mod tests {
         let names = names.iter().map(|name| crate::config::HostName::parse(name).unwrap());
         ForwardProxy {
             name: "edge".to_owned(),
-            authority: PathBuf::new(),
+            authority: crate::config::ClientAuthority {
+                certificate: PathBuf::new(),
+                crl: None,
+                on_stale: OnStale::Refuse,
+            },
             names: names.collect(),
             fingerprints: fingerprints.to_vec(),
             certificate_from: CertificatePlace::Nowhere,
@@ -222,8 +236,8 @@ mod tests {
     }
 
     fn shows(settings: ForwardProxy, ca: &Ca, leaf: &CertificateDer<'_>, now: Timestamp) -> bool {
-        let verifier = DeviceVerifier::new(std::slice::from_ref(&ca.authority), true).unwrap();
-        TrustedProxy { settings, verifier }.shows(leaf, &[], now)
+        let proxy = TrustedProxy::new(settings, std::slice::from_ref(&ca.authority)).unwrap();
+        proxy.shows(leaf, &[], now)
     }
 
     #[test]

@@ -132,7 +132,16 @@ fn chain_verifier(
 }
 
 impl ClientAuthority {
+    /// Until when the CA and its list count.
+    pub(crate) fn until(&self) -> Timestamp {
+        let list = self.revoked.as_ref().filter(|_| self.on_stale == OnStale::Refuse);
+        list.map_or(self.anchor.not_after, |list| {
+            list.next_update().min(self.anchor.not_after)
+        })
+    }
+
     /// One that publishes no list.
+    #[cfg(test)]
     pub(crate) fn without_list(anchor: Anchor) -> Self {
         Self {
             anchor,

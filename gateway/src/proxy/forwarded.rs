@@ -15,7 +15,7 @@ use tonic_prost::ProstCodec;
 use tracing::{error, info};
 
 use super::answers::{asked, asked_by_refused};
-use super::{Context, Gateway};
+use super::{Context, Gateway, note_decision};
 use crate::forward_auth::{
     Answer, BadForwarded, CALL, CHECK, CheckRequest, CheckResponse, DENIED, Forwarded, REPLACED, TrustedProxy,
 };
@@ -49,7 +49,7 @@ impl Gateway {
     ) -> pingora::Result<bool> {
         let Some(proxy) = &outer.proxy else {
             return self
-                .refuse_question(session, outer, &view, &Denial::ProxyUntrusted)
+                .refuse_question(session, context, outer, &view, &Denial::ProxyUntrusted)
                 .await;
         };
         let again = match (outer.method.as_str(), outer.path.as_str()) {
@@ -58,7 +58,11 @@ impl Gateway {
             ("POST", CALL) if session.is_http2() => {
                 return self.answer_call(session, context, outer, proxy).await;
             }
-            _ => return self.refuse_question(session, outer, &view, &Denial::Misdirected).await,
+            _ => {
+                return self
+                    .refuse_question(session, context, outer, &view, &Denial::Misdirected)
+                    .await;
+            }
         };
         let question = Question { outer, proxy, again };
         let headers = &session.req_header().headers;
@@ -88,7 +92,9 @@ impl Gateway {
     ) -> pingora::Result<bool> {
         let Some(body) = read_body(session, LARGEST_CALL).await? else {
             let view = self.world.view();
-            return self.refuse_question(session, outer, &view, &Denial::BodyTooLarge).await;
+            return self
+                .refuse_question(session, context, outer, &view, &Denial::BodyTooLarge)
+                .await;
         };
         let request = Request::from_parts(session.req_header().as_owned_parts(), Full::new(Bytes::from(body)));
         let question = Question {
@@ -109,6 +115,7 @@ impl Gateway {
         let answer = Grpc::new(codec).unary(service, request).await;
         if !judged {
             let denial = Denial::Ambiguous(Ambiguity::Forwarded);
+            context.traced.decided(outer.started, denial.code(), None);
             self.world.record_own(outer, &self.world.view(), Err(&denial));
         }
         write_call(session, answer).await?;
@@ -129,6 +136,7 @@ impl Gateway {
             Err(bad) => {
                 info!(request = %outer.id, proxy = proxy.name(), error = %Chain(&bad), "a proxy's question was refused");
                 let denial = Denial::Ambiguous(Ambiguity::Forwarded);
+                context.traced.decided(outer.started, denial.code(), None);
                 self.world.record_own(outer, &view, Err(&denial));
                 let asked = Asked {
                     request_id: &outer.id,
@@ -159,6 +167,7 @@ impl Gateway {
         let mut arrived = match arrival.read(&view.setup) {
             Ok(arrived) => arrived,
             Err(refused) => {
+                context.traced.decided(outer.started, refused.denial.code(), None);
                 self.record_refused(&forwarded.head, &view, &refused, Some(proxy.name()));
                 let asked = asked_by_refused(&view, &refused);
                 let (head, body) = refusal(&forwarded.head, &refused.denial, &asked)?;
@@ -190,10 +199,16 @@ impl Gateway {
         } else {
             verdict
         };
+        note_decision(&mut context.traced, outer.started, &verdict);
         self.world.record(&arrived, &view, &verdict);
         match (&verdict.outcome, &arrived.onward) {
             (Ok(_), Onward::Elsewhere(status, place)) => {
-                let (head, body) = redirection(*status, place, &asked(&arrived, &view.setup))?;
+                // Traefik takes a path for one of whom it asked.
+                let place = match place.starts_with('/') {
+                    true => format!("https://{}{place}", arrived.authority),
+                    false => place.clone(),
+                };
+                let (head, body) = redirection(*status, &place, &asked(&arrived, &view.setup))?;
                 Ok(refuse(head, body))
             }
             (Ok(permit), Onward::AsItCame | Onward::To(_)) => self.pass(&forwarded, &arrived, permit, &view),
@@ -273,10 +288,12 @@ impl Gateway {
     async fn refuse_question(
         &self,
         session: &mut Session,
+        context: &mut Context,
         outer: &Arrived,
         view: &View,
         denial: &Denial,
     ) -> pingora::Result<bool> {
+        context.traced.decided(outer.started, denial.code(), None);
         self.world.record_own(outer, view, Err(denial));
         self.answer_denial(session, view, outer, denial).await
     }

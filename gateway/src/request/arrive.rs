@@ -217,6 +217,10 @@ impl Arrival<'_> {
                 // What is the gateway's own is there whichever paths applications have.
                 let application = application.or_else(|| path.starts_with(RESERVED).then(|| routes.first())?);
                 let application = application.ok_or(Denial::Misdirected)?;
+                // The proxies of others ask about it and pass requests on by themselves: from here there is no way to it.
+                if !application.is_served_here() && self.proxy.is_none() && !path.starts_with(RESERVED) {
+                    return Err(Denial::Misdirected);
+                }
                 Site::Application(setup.served(application).ok_or(Denial::Misdirected)?.clone())
             }
         };
