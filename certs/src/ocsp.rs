@@ -9,6 +9,7 @@ use crate::x509;
 /// A response that says that a certificate is good, for a while. Who signed it is for clients to verify.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Staple {
+    this_update: Timestamp,
     next_update: Timestamp,
 }
 
@@ -78,9 +79,17 @@ impl Staple {
         }
         let next_update = single.next_update.as_ref().map(moment);
         match next_update.filter(|next_update| *next_update > now) {
-            Some(next_update) => Ok(Self { next_update }),
+            Some(next_update) => Ok(Self {
+                this_update,
+                next_update,
+            }),
             None => Err(BadStaple::Stale { next_update }),
         }
+    }
+
+    /// Since when it says what it says.
+    pub fn this_update(&self) -> Timestamp {
+        self.this_update
     }
 
     /// Until when it may be stapled.

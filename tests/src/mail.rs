@@ -155,12 +155,17 @@ impl Demo {
 
     /// Has mail leave by this server, for which these lines of the configuration stand.
     pub fn mail_by(&self, lines: &str) {
+        self.set_mail(lines);
+        self.reload();
+    }
+
+    /// The same for a gateway that does not run.
+    pub fn set_mail(&self, lines: &str) {
         let file = self.file("latchkey.yaml");
         let text = std::fs::read_to_string(&file).unwrap();
         let (before, rest) = text.split_once("\nmail:\n").expect("the demo has mail");
         let after: Vec<&str> = rest.lines().skip_while(|line| line.starts_with(' ')).collect();
         std::fs::write(file, format!("{before}\nmail:\n{lines}\n{}\n", after.join("\n"))).unwrap();
-        self.reload();
     }
 }
 
@@ -200,6 +205,11 @@ impl MailServer {
             self.file("password").display(),
             self.file("ca.pem").display()
         )
+    }
+
+    /// Where it listens on the loopback address.
+    pub fn port(&self) -> u16 {
+        self.port
     }
 
     /// A file of it: `ca.pem`, `password`.

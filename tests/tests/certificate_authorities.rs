@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use certs::{Authority, Material, Purpose, Terms};
 use directory::Timestamp;
+use latchkey_tests::cli;
 use latchkey_tests::curl::curl;
 use latchkey_tests::demo::{Demo, NOBODY, host};
 use latchkey_tests::openssl::{OpensslOutput, openssl};
@@ -163,6 +164,7 @@ fn a_response_of_the_responder_is_stapled_while_it_says_that_all_is_well() {
     responder.answer("V", "server.ocsp", &["-ndays", "1"]);
     responder.serve(&demo, ", ocsp: tls/server.ocsp");
     assert!(stapled(), "{}", demo.process().output());
+    assert_eq!(doctor_on_staples(&demo), "ok");
 
     for (state, says) in [("R", "good"), ("other", "not about the server certificate")] {
         responder.answer(state, "server.ocsp", &["-ndays", "1"]);
@@ -178,8 +180,18 @@ fn a_response_of_the_responder_is_stapled_while_it_says_that_all_is_well() {
     responder.answer("V", "server.ocsp", &[]);
     demo.reload();
     assert!(!stapled(), "it does not say for how long: nothing is stapled");
+    assert_eq!(doctor_on_staples(&demo), "warn");
     responder.answer("V", "server.ocsp", &["-ndays", "1"]);
     assert!(until(SOON, stapled), "a newer one counts by itself");
+}
+
+/// How `latchkey doctor` finds what is stapled.
+fn doctor_on_staples(demo: &Demo) -> String {
+    let file = demo.file("latchkey.yaml");
+    let output = cli::latchkey(["doctor", "--json", "--config", &file.display().to_string()]);
+    let findings: Vec<serde_json::Value> = serde_json::from_str(&output.stdout).unwrap();
+    let found = findings.iter().find(|finding| finding["check"] == "OCSP response");
+    found.expect("it is looked at")["status"].as_str().unwrap().to_owned()
 }
 
 /// A CA that is not the gateway's.

@@ -8,7 +8,9 @@ use std::process::Command;
 use std::time::{Duration, SystemTime};
 
 use latchkey_tests::cli::{self, CliOutput};
+use latchkey_tests::collector::Collector;
 use latchkey_tests::demo::Demo;
+use latchkey_tests::mail::{MailServer, Speaks};
 use latchkey_tests::upstream::Upstream;
 use serde_json::Value;
 
@@ -228,6 +230,69 @@ fn a_limit_of_open_files_that_is_too_low_warns() {
 
     assert!(has(&under("1024"), "limits", "1024 files"));
     assert!(!has(&under("4096"), "limits", ""));
+}
+
+#[test]
+fn a_mail_server_that_would_take_no_letter_is_found() {
+    let (demo, _application) = stopped();
+    let server = MailServer::start(Speaks::Tls);
+    let by = |lines: &str| {
+        demo.set_mail(lines);
+        findings(&demo)
+    };
+    let good = server.configuration("tls");
+    let wrong = demo.scratch().join("wrong-password");
+    std::fs::write(&wrong, "guessed").unwrap();
+    set_mode(&wrong, 0o600);
+    let password = server.file("password").display().to_string();
+    let nobody = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+
+    let well = by(&good);
+    let refused = by(&good.replace(&password, &wrong.display().to_string()));
+    let strange = by(&good.replace(
+        &server.file("ca.pem").display().to_string(),
+        &demo.file("ca.pem").display().to_string(),
+    ));
+    let away = by(&good.replace(&format!("port: {}", server.port()), &format!("port: {nobody}")));
+
+    assert!(has(&with(&well, "ok"), "mail", "takes letters"), "{well:?}");
+    for (what, findings) in [("535", refused), ("certificate", strange), ("refused", away)] {
+        let failed = with(&findings, "fail");
+        assert!(
+            failed.len() == 1 && has(&failed, "mail", what),
+            "{what}: {failed:?}"
+        );
+        assert!(!failed[0].contains("guessed"), "{failed:?}");
+    }
+    assert_eq!(server.mails().len(), 0, "it got nothing");
+}
+
+#[test]
+fn a_collector_that_takes_nothing_is_found() {
+    let (demo, _application) = stopped();
+    let collector = Collector::start();
+    let teapot = refusing();
+    let at = |url: &str| {
+        demo.configure("telemetry", &format!("  otlp:\n    endpoint: {url}"));
+        let found = findings(&demo);
+        demo.edit(
+            "latchkey.yaml",
+            &format!("\ntelemetry:\n  otlp:\n    endpoint: {url}\n"),
+            "\n",
+        );
+        found
+    };
+    let nobody = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+
+    let well = at(&collector.url());
+    let refused = at(&teapot.url());
+    let away = at(&format!("http://{nobody}"));
+
+    assert!(has(&with(&well, "ok"), "telemetry", "takes traces"), "{well:?}");
+    assert!(has(&with(&refused, "warn"), "telemetry", "418"), "{refused:?}");
+    assert!(has(&with(&away, "warn"), "telemetry", "refused"), "{away:?}");
+    assert_eq!(collector.spans().len(), 0, "nothing but an empty message");
+    assert_eq!(collector.received().len(), 1);
 }
 
 /// A demo that does not run, in front of an application that does.

@@ -3,13 +3,14 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use certs::{BadStaple, Staple};
 use directory::Timestamp;
 use pingora_x509_parser::prelude::{FromDer, X509Certificate};
 use pingora_x509_parser::revocation_list::CertificateRevocationList;
 use pingora_x509_parser::time::ASN1Time;
 
 use super::Finding;
-use crate::config::{ClientAuthority, Config};
+use crate::config::{ClientAuthority, Config, ServerCertificate};
 
 /// Looks at every certificate and list that the configuration names.
 pub(super) fn examine(config: &Config, now: Timestamp) -> Vec<Finding> {
@@ -31,6 +32,8 @@ pub(super) fn examine(config: &Config, now: Timestamp) -> Vec<Finding> {
         .chain(&config.management.authorities)
         .chain(config.forward_proxies.iter().map(|proxy| &proxy.authority));
     findings.extend(authorities.filter_map(|authority| list(authority, now)));
+    let servers = config.tls.server_certificates.iter();
+    findings.extend(servers.filter_map(|server| staple(server, now)));
     findings
 }
 
@@ -153,15 +156,35 @@ fn list(authority: &ClientAuthority, now: Timestamp) -> Option<Finding> {
             "fetch a new one: none of its CA's certificates counts",
         ));
     };
+    Some(due("revocation list", file, (from, until), left))
+}
+
+/// So does what is stapled. What else is wrong with it would refuse a start, and is found there.
+fn staple(server: &ServerCertificate, now: Timestamp) -> Option<Finding> {
+    let file = server.ocsp.as_ref()?;
+    let leaf = std::fs::read_to_string(&server.pair.certificate).ok();
+    let leaf = certs::read_certificates(&leaf?).ok()?.into_iter().next()?;
+    match Staple::read(&std::fs::read(file).ok()?, &leaf, now) {
+        Ok(staple) => {
+            let (from, until) = (staple.this_update(), staple.next_update());
+            Some(due("OCSP response", file, (from, until), now.until(until)?))
+        }
+        Err(error @ BadStaple::Stale { .. }) => Some(Finding::warn(
+            "OCSP response",
+            format!("{}: {error}", file.display()),
+            "fetch a new one: nothing is stapled",
+        )),
+        Err(_) => None,
+    }
+}
+
+fn due(check: &'static str, file: &Path, (from, until): (Timestamp, Timestamp), left: Duration) -> Finding {
     let life = from.until(until).unwrap_or_default();
-    Some(match left < (life / 4).min(SOON) {
-        true => Finding::warn(
-            "revocation list",
-            format!("{shown}: until {until}"),
-            "fetch a new one before",
-        ),
-        false => Finding::ok("revocation list", format!("{shown}: until {until}")),
-    })
+    let found = format!("{}: until {until}", file.display());
+    match left < (life / 4).min(SOON) {
+        true => Finding::warn(check, found, "fetch a new one before"),
+        false => Finding::ok(check, found),
+    }
 }
 
 fn pem_block(text: &str) -> Option<Vec<u8>> {

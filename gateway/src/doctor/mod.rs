@@ -4,6 +4,7 @@ mod certificates;
 mod clock;
 mod database;
 mod files;
+mod others;
 mod ports;
 mod upstreams;
 
@@ -100,13 +101,17 @@ pub(crate) async fn examine(file: &Path) -> Vec<Finding> {
     findings.extend(ports::examine(&config, running).await);
     findings.push(ports::open_files(running));
     match loaded {
-        Ok(loaded) => findings.extend(upstreams::examine(&loaded.setup).await),
+        Ok(loaded) => {
+            findings.extend(upstreams::examine(&loaded.setup).await);
+            findings.extend(others::mail(&loaded.setup).await);
+        }
         Err(_) => findings.push(Finding::warn(
             "upstreams",
             "not tried, since what is needed for it is not fit",
             "mend that first",
         )),
     }
+    findings.extend(others::collector(&config).await);
     findings
 }
 

@@ -107,6 +107,20 @@ impl Post {
     }
 }
 
+impl Post {
+    /// Whether a letter would be taken, as far as that can be known without one: the server is reached, proves who it is, and
+    /// takes the password.
+    ///
+    /// # Errors
+    /// If the server cannot be reached, or refuses.
+    pub(crate) async fn try_out(&self) -> Result<bool, Undelivered> {
+        match &self.way {
+            Way::Server(server) => Ok(server.test_connection().await?),
+            Way::Folder(folder) => Ok(folder.is_dir()),
+        }
+    }
+}
+
 impl Undelivered {
     /// Whether trying again can help.
     pub(crate) fn may_pass(&self) -> bool {

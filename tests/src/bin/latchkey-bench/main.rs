@@ -96,6 +96,9 @@ struct Arguments {
     /// How many devices are in the directory when scale is measured.
     #[arg(long, value_delimiter = ',', default_values_t = [1_000, 100_000, 1_000_000])]
     scale: Vec<usize>,
+    /// How many of them are enrolled in earnest, and show their certificates in turn.
+    #[arg(long, default_value_t = 200)]
+    in_use: usize,
     /// Measures what many devices cost.
     #[arg(long)]
     only_scale: bool,

@@ -25,9 +25,9 @@ pub(crate) fn measure(arguments: &Arguments, load: &Path, services: &Path) -> St
         .map(|devices| Size::start(*devices, &site, directory.path(), arguments))
         .collect();
     let mut text = format!(
-        "Devices, each with a user, an instance, an enrolment and a certificate; the start on two cores, requests on one; {REAL} of the\n\
+        "Devices, each with a user, an instance, an enrolment and a certificate; the start on two cores, requests on one; {} of the\n\
          certificates in turn, the open load {OPEN_RATE} requests/s, {} rounds of {} s:\n\n| devices | resident MB | KB each | ready s | mode | requests/s | p50 ms | p99 ms |\n|---:|---:|---:|---:|---|---:|---:|---:|\n",
-        arguments.rounds, arguments.seconds
+        arguments.in_use, arguments.rounds, arguments.seconds
     );
     let modes = [
         (Mode::KeepAlive, None),
@@ -82,7 +82,7 @@ impl Size {
         pin(GATEWAYS_CORE);
         let mut demo = Demo::of_in_front_of(&arguments.latchkey, &site.application());
         pin(OTHER_CORE);
-        let enrolled = devices(&demo, REAL);
+        let enrolled = devices(&demo, arguments.in_use);
         let identities = directory.join(format!("identities-{count}"));
         std::fs::create_dir_all(&identities).expect("a folder");
         for (number, device) in enrolled.iter().enumerate() {
@@ -93,7 +93,11 @@ impl Size {
         }
         demo.kill();
         let begun = Instant::now();
-        seeding::add(&demo.database(), "signer-0-laptop", count.saturating_sub(REAL));
+        seeding::add(
+            &demo.database(),
+            "signer-0-laptop",
+            count.saturating_sub(arguments.in_use),
+        );
         let seeded = begun.elapsed();
         pin(BOTH_CORES);
         let begun = Instant::now();
@@ -137,7 +141,5 @@ impl Size {
 const BOTH_CORES: &str = "0,1";
 /// How long a start may take.
 const PATIENCE: Duration = Duration::from_secs(300);
-/// How many devices are there really, with keys.
-const REAL: usize = 200;
 /// Requests a second at which latencies are compared: well below what any size answers.
 const OPEN_RATE: f64 = 4000.0;
