@@ -14,6 +14,7 @@ pub mod demo;
 pub mod device;
 pub mod ends;
 pub mod enroll;
+pub mod fleet;
 pub mod forward_auth;
 pub mod frames;
 pub mod gallery;

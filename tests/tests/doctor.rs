@@ -258,10 +258,7 @@ fn a_mail_server_that_would_take_no_letter_is_found() {
     assert!(has(&with(&well, "ok"), "mail", "takes letters"), "{well:?}");
     for (what, findings) in [("535", refused), ("certificate", strange), ("refused", away)] {
         let failed = with(&findings, "fail");
-        assert!(
-            failed.len() == 1 && has(&failed, "mail", what),
-            "{what}: {failed:?}"
-        );
+        assert!(failed.len() == 1 && has(&failed, "mail", what), "{what}: {failed:?}");
         assert!(!failed[0].contains("guessed"), "{failed:?}");
     }
     assert_eq!(server.mails().len(), 0, "it got nothing");

@@ -1,15 +1,10 @@
 //! Do real proxies of others let pass what the gateway would, and nothing else? Each as docs/forward-auth.md sets it up.
 
-use std::fs;
-use std::sync::{Arc, Mutex, PoisonError, Weak};
-
 use latchkey_tests::agent::PASSWORD;
-use latchkey_tests::curl::CurlAnswer;
-use latchkey_tests::demo::{ALICE, BOB, Demo, NOBODY, host};
+use latchkey_tests::demo::{ALICE, BOB, NOBODY};
 use latchkey_tests::device::Device;
-use latchkey_tests::forward_auth::{APP, KINDS, Kind, Proxy, ProxyCa, demo_with_proxies, escaped, leaf_pem};
-use latchkey_tests::process::loopback;
-use latchkey_tests::raw::RawClient;
+use latchkey_tests::fleet::fleet;
+use latchkey_tests::forward_auth::{APP, Kind};
 use latchkey_tests::visitor::{SESSION, Visitor};
 
 /// S-05 behind others' proxies: the same verdicts, the same identity, the same log.
@@ -437,78 +432,5 @@ fn what_only_looks_like_a_websocket_is_not_let_in_as_one() {
         );
         assert_eq!(elsewhere.status, 200, "{name}: control");
         assert_eq!(proxy.upstream.count("/sockets-only/p"), 0, "{name}");
-    }
-}
-
-/// Four proxies before one gateway, for all tests of this file; ended with the last of them that holds it.
-struct Fleet {
-    proxies: Vec<Proxy>,
-    _ca: ProxyCa,
-    demo: Demo,
-}
-
-fn fleet() -> Arc<Fleet> {
-    static FLEET: Mutex<Weak<Fleet>> = Mutex::new(Weak::new());
-    let mut place = FLEET.lock().unwrap_or_else(PoisonError::into_inner);
-    place.upgrade().unwrap_or_else(|| {
-        let fleet = Arc::new(Fleet::start());
-        *place = Arc::downgrade(&fleet);
-        fleet
-    })
-}
-
-/// Takes the application's `upstream` out of the configuration.
-fn forget_where_it_is(demo: &Demo) {
-    let file = demo.file("latchkey.yaml");
-    let text = fs::read_to_string(&file).unwrap();
-    let (before, own) = text.split_once(&format!("  - name: {APP}\n")).expect("it is there");
-    let (kept, rest) = own.split_once("    upstream:\n").expect("it says where it is");
-    let (_url, rest) = rest.split_once('\n').unwrap();
-    fs::write(&file, format!("{before}  - name: {APP}\n{kept}{rest}")).unwrap();
-}
-
-impl Fleet {
-    fn start() -> Self {
-        let (demo, ca) = demo_with_proxies();
-        demo.edit(
-            "latchkey.yaml",
-            "  - name: payroll\n",
-            "  - name: payroll\n    public_paths: [/public/]\n    paths: [{path: /moved/, redirect: /new/}]\n",
-        );
-        forget_where_it_is(&demo);
-        demo.reload();
-        demo.add_policies(
-            "payroll.cedar",
-            "@id(\"payroll.locked\")\n@deny_reason(\"It is locked.\")\n\
-             forbid (principal is User, action in Action::\"access\", resource == App::\"payroll\")\n\
-             when { context.request.path like \"/locked*\" };\n\n\
-             @id(\"payroll.sockets-only\")\n@deny_reason(\"Sockets only.\")\n\
-             forbid (principal is User, action == Action::\"read\", resource == App::\"payroll\")\n\
-             when { context.request.path like \"/sockets-only/*\" };\n",
-        );
-        let proxies = KINDS.map(|kind: Kind| Proxy::start(kind, &demo, &ca)).into();
-        Self { proxies, _ca: ca, demo }
-    }
-
-    fn curl(&self, proxy: &Proxy, device: Option<&str>, path: &str, arguments: &[&str]) -> CurlAnswer {
-        proxy.curl(&self.demo, device, path, arguments)
-    }
-
-    fn raw(&self, proxy: &Proxy, device: &str) -> RawClient {
-        let config = self.demo.tls(Some(device), &["http/1.1"]);
-        RawClient::connect(loopback(proxy.port()), &host(APP), config).unwrap()
-    }
-
-    /// A device's certificate in each way that proxies hand one on.
-    fn certificate_fields(&self, device: &str) -> Vec<String> {
-        let pem = leaf_pem(&self.demo, device);
-        let base64: String = pem.lines().filter(|line| !line.starts_with('-')).collect();
-        vec![
-            format!("Ssl-Client-Cert: {}", escaped(&pem)),
-            format!("X-Forwarded-Tls-Client-Cert: {base64}"),
-            format!("X-Forwarded-Tls-Client-Cert: {}", escaped(&base64)),
-            format!("Client-Cert: :{base64}:"),
-            format!("X-Forwarded-Client-Cert: Cert=\"{}\"", escaped(&pem)),
-        ]
     }
 }

@@ -1,7 +1,7 @@
 //! Can the gateway listen where it is told to, or does it already? And how many files may it have open?
 
 use std::io::ErrorKind;
-use std::net::{SocketAddr, TcpListener};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream};
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::time::Duration;
@@ -53,6 +53,12 @@ fn port(key: &str, address: SocketAddr, running: Option<u32>, ready: Option<bool
             format!("{at}: the running gateway takes no connections (yet)"),
             "if it stays so, its log says why",
         ),
+        // Whoever may not listen there cannot tell who does; one gateway alone can run on this data.
+        (Err(error), Some(true), Some(_))
+            if error.kind() == ErrorKind::PermissionDenied && takes_connections(address) =>
+        {
+            Finding::ok("ports", format!("{at}: the running gateway listens"))
+        }
         (Err(error), _, _) if error.kind() == ErrorKind::PermissionDenied => Finding::warn(
             "ports",
             format!("{at}: this user may not listen there"),
@@ -64,6 +70,17 @@ fn port(key: &str, address: SocketAddr, running: Option<u32>, ready: Option<bool
             "find out who listens: ss -ltnp; systemd does where latchkey.socket is active",
         ),
     }
+}
+
+fn takes_connections(address: SocketAddr) -> bool {
+    let mut there = address;
+    if address.ip().is_unspecified() {
+        there.set_ip(match address {
+            SocketAddr::V4(_) => Ipv4Addr::LOCALHOST.into(),
+            SocketAddr::V6(_) => Ipv6Addr::LOCALHOST.into(),
+        });
+    }
+    TcpStream::connect_timeout(&there, PATIENCE).is_ok()
 }
 
 /// What `/readyz` says, if it is a gateway that answers.

@@ -26,7 +26,7 @@ pub(crate) async fn keep(world: Arc<World>) {
         while under_way.try_join_next().is_some() {}
         let (setup, now) = (world.setup.load_full(), Instant::now());
         asked.retain(|(pool, _), _| setup.all_served().any(|served| served.pool == *pool));
-        for served in setup.all_served() {
+        for served in setup.all_served().filter(|served| served.application.is_served_here()) {
             report(served, now);
             let Some(check) = &served.application.upstream.health_check else {
                 continue;

@@ -6,34 +6,39 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio_rustls::client::TlsStream;
 
-use crate::target::Target;
+use crate::target::{Target, Targets};
 
 /// Sends one request at a time.
 pub(crate) struct Client {
-    target: Arc<Target>,
+    way: Way,
     request: Vec<u8>,
-    keeps: bool,
     kept: Option<TlsStream<TcpStream>>,
     buffer: Vec<u8>,
+}
+
+/// What becomes of its connections.
+enum Way {
+    Keeps(Arc<Target>),
+    Closes(Arc<Targets>),
 }
 
 impl Client {
     /// One that keeps its connection.
     pub(crate) fn keeping(target: Arc<Target>) -> Self {
-        Self::new(target, true)
+        let request = target.head("Connection: keep-alive\r\n");
+        Self::new(Way::Keeps(target), request)
     }
 
-    /// One that makes a connection for each request.
-    pub(crate) fn closing(target: Arc<Target>) -> Self {
-        Self::new(target, false)
+    /// One that makes a connection for each request, with the next certificate.
+    pub(crate) fn closing(targets: Arc<Targets>) -> Self {
+        let request = targets.next().head("Connection: close\r\n");
+        Self::new(Way::Closes(targets), request)
     }
 
-    fn new(target: Arc<Target>, keeps: bool) -> Self {
-        let connection = if keeps { "keep-alive" } else { "close" };
+    fn new(way: Way, request: Vec<u8>) -> Self {
         Self {
-            request: target.head(&format!("Connection: {connection}\r\n")),
-            target,
-            keeps,
+            way,
+            request,
             kept: None,
             buffer: vec![0; BUFFER],
         }
@@ -44,14 +49,15 @@ impl Client {
     /// # Errors
     /// What went wrong, or was answered other than 200.
     pub(crate) async fn exchange(&mut self) -> Result<(), String> {
-        let mut stream = match self.kept.take() {
-            Some(stream) => stream,
-            None => self.target.connect(self.keeps).await?,
+        let mut stream = match (self.kept.take(), &self.way) {
+            (Some(stream), _) => stream,
+            (None, Way::Keeps(target)) => target.connect(true).await?,
+            (None, Way::Closes(targets)) => targets.next().connect(false).await?,
         };
         let sent = stream.write_all(&self.request).await;
         sent.map_err(|error| format!("sending: {error}"))?;
         read_answer(&mut stream, &mut self.buffer).await?;
-        if self.keeps {
+        if matches!(self.way, Way::Keeps(_)) {
             self.kept = Some(stream);
         }
         Ok(())

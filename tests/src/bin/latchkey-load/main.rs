@@ -16,7 +16,7 @@ use clap::{Parser, ValueEnum};
 use http2::Shared;
 use pace::Pace;
 use tally::Tally;
-use target::Target;
+use target::Targets;
 
 /// Sends GET requests or WebSocket messages, as fast as they are answered or at a fixed rate, and prints one JSON line with what
 /// came of it.
@@ -92,22 +92,21 @@ async fn main() -> ExitCode {
 }
 
 async fn run(arguments: &Arguments) -> Tally {
-    let targets: Vec<Arc<Target>> = Target::of(arguments).into_iter().map(Arc::new).collect();
+    let targets = Arc::new(Targets::of(arguments));
     let pace = Arc::new(Pace::of(arguments));
     let shared: Vec<Arc<Shared>> = std::iter::repeat_with(Arc::default)
         .take(arguments.connections.div_ceil(arguments.streams))
         .collect();
     let workers: Vec<_> = (0..arguments.connections)
         .map(|index| {
-            let target = |at: usize| Arc::clone(&targets[at % targets.len()]);
             let client = match arguments.mode {
-                Mode::KeepAlive => Client::Http1(http1::Client::keeping(target(index))),
-                Mode::NewConnection => Client::Http1(http1::Client::closing(target(index))),
+                Mode::KeepAlive => Client::Http1(http1::Client::keeping(targets.next())),
+                Mode::NewConnection => Client::Http1(http1::Client::closing(Arc::clone(&targets))),
                 Mode::Http2 => {
                     let connection = index % shared.len();
-                    Client::Http2(http2::Client::on(Arc::clone(&shared[connection]), target(connection)))
+                    Client::Http2(http2::Client::on(Arc::clone(&shared[connection]), targets.next()))
                 }
-                Mode::Websocket => Client::Websocket(websocket::Client::new(target(index))),
+                Mode::Websocket => Client::Websocket(websocket::Client::new(targets.next())),
             };
             tokio::spawn(work(client, Arc::clone(&pace)))
         })

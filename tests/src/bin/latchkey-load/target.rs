@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use latchkey_tests::tls::{self, Identity};
 use rustls::pki_types::ServerName;
@@ -25,9 +26,30 @@ pub(crate) struct Target {
     pub(crate) cookie: Option<String>,
 }
 
+/// The targets of a run, one for each client certificate.
+pub(crate) struct Targets {
+    all: Vec<Arc<Target>>,
+    turn: AtomicUsize,
+}
+
+impl Targets {
+    /// Reads the certificates.
+    pub(crate) fn of(arguments: &Arguments) -> Self {
+        Self {
+            all: Target::of(arguments).into_iter().map(Arc::new).collect(),
+            turn: AtomicUsize::new(0),
+        }
+    }
+
+    /// Each in its turn.
+    pub(crate) fn next(&self) -> Arc<Target> {
+        let turn = self.turn.fetch_add(1, Ordering::Relaxed);
+        Arc::clone(&self.all[turn % self.all.len()])
+    }
+}
+
 impl Target {
-    /// One for each client certificate.
-    pub(crate) fn of(arguments: &Arguments) -> Vec<Self> {
+    fn of(arguments: &Arguments) -> Vec<Self> {
         let one = arguments.certificate.clone().zip(arguments.key.clone());
         let one = one.map(|(certificate, key)| Identity { certificate, key });
         let identities: Vec<Option<Identity>> = match &arguments.identities {
