@@ -302,6 +302,7 @@ fn no_spelling_of_a_path_gets_by_its_rule() {
             "/locked%2fx",
             "/open%2f..%2flocked/x",
             "/open/..;/locked/x",
+            "/open/..%3bx/locked/x",
             "/;/locked/x",
             "/locked;a=b/x",
             "/open/..%5clocked/x",

@@ -154,13 +154,16 @@ fn decode(path: &[u8], options: PathOptions) -> Result<Vec<u8>, BadTarget> {
     Ok(decoded)
 }
 
-/// Checks every segment, and what servers take for segments that decode `%2f` or cut parameters off.
+/// Checks every segment, and what servers take for segments that decode `%2f` or cut parameters off, before or after they
+/// decode `%3b`.
 fn check_segments(path: &str) -> Result<(), BadTarget> {
     let unified = path
         .get(1..)
         .unwrap_or_default()
         .replace("%2F", "/")
-        .replace("%2f", "/");
+        .replace("%2f", "/")
+        .replace("%3B", ";")
+        .replace("%3b", ";");
     let mut segments = unified.split('/').peekable();
     while let Some(segment) = segments.next() {
         let bare = segment.split(';').next().unwrap_or_default();
@@ -283,6 +286,9 @@ mod tests {
             ("/a./b", BadTarget::DotSegment),
             ("/a%20/b", BadTarget::DotSegment),
             ("/a%20", BadTarget::DotSegment),
+            ("/a/..%3Bx/b", BadTarget::DotSegment),
+            ("/.%3b", BadTarget::DotSegment),
+            ("/a/%3Bx/b", BadTarget::EmptySegment),
         ];
         for (target, expected) in cases {
             assert_eq!(check(target.as_bytes(), STRICT), Err(expected), "{target:?}");
