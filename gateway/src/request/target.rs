@@ -67,7 +67,9 @@ pub(crate) fn check(target: &[u8], options: PathOptions) -> Result<&str, BadTarg
 pub(crate) fn matched(path: &str, options: PathOptions) -> String {
     let mut matched = path.to_owned();
     if options.path_parameters == Spelling::Pass {
-        let segments: Vec<&str> = matched
+        // Some servers decode before they cut.
+        let unified = matched.replace("%3B", ";").replace("%3b", ";");
+        let segments: Vec<&str> = unified
             .split('/')
             .map(|segment| segment.split(';').next().unwrap_or_default())
             .collect();
@@ -319,6 +321,8 @@ mod tests {
     #[test]
     fn rules_are_matched_against_what_a_lenient_server_reads() {
         assert_eq!(matched("/admin;x=1/a;b", LAX), "/admin/a");
+        assert_eq!(matched("/admin%3Bx=1/a%3bb;c", LAX), "/admin/a");
+        assert_eq!(matched("/admin%3bx", STRICT), "/admin%3Bx");
         assert_eq!(matched("/admin%2fx", LAX), "/admin/x");
         assert_eq!(matched("/admin;x=1/%2F", STRICT), "/admin;x=1/%2F");
         assert_eq!(
