@@ -1,5 +1,7 @@
 //! Is the request target one that nobody on the way can read differently? Ambiguous ones are refused, never repaired.
 
+use std::borrow::Cow;
+
 use crate::config::{PathOptions, Spelling};
 
 /// Says why a request target is refused.
@@ -68,15 +70,15 @@ pub(crate) fn matched(path: &str, options: PathOptions) -> String {
     let mut matched = path.to_owned();
     if options.path_parameters == Spelling::Pass {
         // Some servers decode before they cut.
-        let unified = matched.replace("%3B", ";").replace("%3b", ";");
-        let segments: Vec<&str> = unified
+        let parameters_plain = plain(&matched, ';', ["%3B", "%3b"]);
+        let segments: Vec<&str> = parameters_plain
             .split('/')
             .map(|segment| segment.split(';').next().unwrap_or_default())
             .collect();
         matched = segments.join("/");
     }
     if options.encoded_slashes == Spelling::Pass {
-        matched = matched.replace("%2F", "/").replace("%2f", "/");
+        matched = plain(&matched, '/', ["%2F", "%2f"]).into_owned();
     }
     let spelled = spelled_once(&matched);
     if options.case_insensitive {
@@ -159,13 +161,17 @@ fn decode(path: &[u8], options: PathOptions) -> Result<Vec<u8>, BadTarget> {
 /// Checks every segment, and what servers take for segments that decode `%2f` or cut parameters off, before or after they
 /// decode `%3b`.
 fn check_segments(path: &str) -> Result<(), BadTarget> {
-    let unified = path
-        .get(1..)
-        .unwrap_or_default()
-        .replace("%2F", "/")
-        .replace("%2f", "/")
-        .replace("%3B", ";")
-        .replace("%3b", ";");
+    let path = path.get(1..).unwrap_or_default();
+    let parameters_plain = plain(path, ';', ["%3B", "%3b"]);
+    // Whoever cuts first sees nothing of what comes after the slash, whoever decodes first all of it.
+    let hides = |segment: &str| {
+        let parameters = segment.split_once(';').map(|(_, parameters)| parameters);
+        parameters.is_some_and(|parameters| parameters.contains("%2F") || parameters.contains("%2f"))
+    };
+    if parameters_plain.split('/').any(hides) {
+        return Err(BadTarget::ForbiddenEncoding);
+    }
+    let unified = plain(&parameters_plain, '/', ["%2F", "%2f"]);
     let mut segments = unified.split('/').peekable();
     while let Some(segment) = segments.next() {
         let bare = segment.split(';').next().unwrap_or_default();
@@ -180,6 +186,19 @@ fn check_segments(path: &str) -> Result<(), BadTarget> {
         }
     }
     Ok(())
+}
+
+/// A text with this character in place of its encodings; most paths have none.
+fn plain<'a>(text: &'a str, character: char, encodings: [&str; 2]) -> Cow<'a, str> {
+    if !encodings.iter().any(|encoding| text.contains(encoding)) {
+        return Cow::Borrowed(text);
+    }
+    let decoded = character.to_string();
+    Cow::Owned(
+        encodings
+            .iter()
+            .fold(text.to_owned(), |text, encoding| text.replace(encoding, &decoded)),
+    )
 }
 
 fn hexadecimal(high: Option<u8>, low: Option<u8>) -> Option<u8> {
@@ -315,6 +334,16 @@ mod tests {
             "/a/..;",
         ] {
             assert_eq!(check(target.as_bytes(), LAX), Err(BadTarget::DotSegment), "{target}");
+        }
+        for target in ["/a;%2Fadmin", "/a%3B%2fadmin", "/a;x%2f..%2fb/c", "/a%3bx/b;y%2Fc"] {
+            assert_eq!(
+                check(target.as_bytes(), LAX),
+                Err(BadTarget::ForbiddenEncoding),
+                "{target}"
+            );
+        }
+        for control in ["/a;x/admin", "/a%2Fadmin;x", "/a%3bx/b%2fc"] {
+            assert!(check(control.as_bytes(), LAX).is_ok(), "{control}");
         }
     }
 
